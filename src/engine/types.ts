@@ -1,0 +1,129 @@
+/**
+ * The engine's vocabulary: rows in, taps and interventions as arguments, captures out.
+ *
+ * Layers are counted as everywhere in this package: layer `l`, 1 ≤ l ≤ L, is the residual stream after
+ * block `l`, before the final norm; layer 0 is the embeddings.
+ */
+
+/**
+ * Where along a row something applies; `n` is the prompt's length, positions count from 0:
+ * `all`; `prompt`, i < n; `response`, i ≥ n − 1 (the last prompt token decides the first reply token);
+ * `boundary`, the last prompt token and every token that ends a sentence of the reply.
+ */
+export type Positions = 'all' | 'prompt' | 'response' | 'boundary';
+
+interface InterventionTarget {
+  /** 1 … L. */
+  readonly layer: number;
+  /** `[width]`. */
+  readonly vector: ArrayLike<number>;
+  /** Default `all`. */
+  readonly positions?: Positions;
+}
+
+/** h ← h + coef · v. */
+export interface AddIntervention extends InterventionTarget {
+  readonly coef: number;
+}
+/** h ← h − (h·u) u with u = v/‖v‖. */
+export interface AblateIntervention extends InterventionTarget {
+  readonly ablate: true;
+}
+/** h ← h + (clamp(h·u, min, max) − h·u) u with u = v/‖v‖; an absent bound is open. */
+export interface ClampIntervention extends InterventionTarget {
+  readonly min?: number;
+  readonly max?: number;
+}
+export type Intervention = AddIntervention | AblateIntervention | ClampIntervention;
+
+/**
+ * What is kept of a row's residual stream, `[L+1, width]` each: `response_mean` (i ≥ n), `prompt_mean`
+ * (i < n), `prompt_last` (i = n − 1), `boundary_mean` (the positions of `boundary`).
+ */
+export const poolings = ['response_mean', 'prompt_mean', 'prompt_last', 'boundary_mean'] as const;
+export type Pooling = (typeof poolings)[number];
+/** Pooled residuals, `[L+1, width]` row-major, row l = layer l. */
+export type Pooled = Partial<Record<Pooling, Float32Array>>;
+
+/** One text to run once. */
+export interface ForwardRow {
+  readonly ids: readonly number[];
+  /** Index of the first response token; default: the row's length (all of it is prompt). */
+  readonly responseStart?: number;
+  /** In the order in which they act where they overlap. */
+  readonly interventions?: readonly Intervention[];
+}
+
+export interface ForwardOptions {
+  readonly pool?: readonly Pooling[];
+  /** Also the residuals of every token, `[tokens, L+1, width]`. */
+  readonly tokens?: boolean;
+  /** Logits of the last token or of all of them. */
+  readonly logits?: 'last' | 'all';
+  /** −log p of every response token given what comes before it, 0 elsewhere. */
+  readonly nll?: boolean;
+  readonly adapter?: Adapter;
+  /** Cap on padded tokens in a batch; never needed for correctness. */
+  readonly batchTokens?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ForwardResult {
+  /** Position of the row in the input. */
+  readonly index: number;
+  readonly pooled: Pooled;
+  /** `[tokens, L+1, width]`. */
+  readonly tokens?: Float32Array;
+  /** `[1 or tokens, vocabulary]`. */
+  readonly logits?: Float32Array;
+  /** `[tokens]`. */
+  readonly nll?: Float32Array;
+}
+
+/** One prompt to continue. */
+export interface GenerateRow {
+  readonly ids: readonly number[];
+  /** Names the row's random stream; default: the row's index. Rows keep their text whatever runs beside them. */
+  readonly key?: string;
+  readonly interventions?: readonly Intervention[];
+}
+
+export interface GenerateOptions {
+  readonly maxTokens: number;
+  /** 0, the default, is greedy. */
+  readonly temperature?: number;
+  /** Keep the smallest set of tokens whose probability reaches this; default 1 keeps all. */
+  readonly topP?: number;
+  readonly seed?: number;
+  /** Go on after an end-of-turn token. */
+  readonly ignoreEos?: boolean;
+  /** Pooled while generating; a rollout is never run a second time. */
+  readonly capture?: readonly Pooling[];
+  readonly adapter?: Adapter;
+  /** Most rows that run side by side. */
+  readonly batchRows?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Generated {
+  /** Position of the row in the input. */
+  readonly index: number;
+  /** New tokens, without the end-of-turn token. */
+  readonly ids: readonly number[];
+  readonly finishReason: 'stop' | 'length';
+  readonly pooled: Pooled;
+}
+
+/** LoRA matrices by block and projection; `scale` is alpha/r, or alpha/√r with rs-LoRA. */
+export interface Adapter {
+  readonly name: string;
+  /** Index: block, from 0. */
+  readonly blocks: readonly Readonly<Partial<Record<string, LoraPair>>>[];
+}
+export interface LoraPair {
+  readonly rank: number;
+  /** `[rank, in]`. */
+  readonly a: Float32Array;
+  /** `[out, rank]`, the scale already multiplied in. */
+  readonly b: Float32Array;
+}
