@@ -5,6 +5,8 @@
  * block `l`, before the final norm; layer 0 is the embeddings.
  */
 
+import type { Adapter } from '../model/adapter.ts';
+
 /**
  * Where along a row something applies; `n` is the prompt's length, positions count from 0:
  * `all`; `prompt`, i < n; `response`, i ≥ n − 1 (the last prompt token decides the first reply token);
@@ -112,18 +114,4 @@ export interface Generated {
   readonly ids: readonly number[];
   readonly finishReason: 'stop' | 'length';
   readonly pooled: Pooled;
-}
-
-/** LoRA matrices by block and projection; `scale` is alpha/r, or alpha/√r with rs-LoRA. */
-export interface Adapter {
-  readonly name: string;
-  /** Index: block, from 0. */
-  readonly blocks: readonly Readonly<Partial<Record<string, LoraPair>>>[];
-}
-export interface LoraPair {
-  readonly rank: number;
-  /** `[rank, in]`. */
-  readonly a: Float32Array;
-  /** `[out, rank]`, the scale already multiplied in. */
-  readonly b: Float32Array;
 }
