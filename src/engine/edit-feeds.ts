@@ -1,0 +1,134 @@
+import { Tensor } from 'onnxruntime-node';
+import type { ModelConfig } from '../model/config.ts';
+import type { Edit, InterventionPlan } from './interventions.ts';
+import { covers, type SentenceEnd, type TokenPlace } from './positions.ts';
+import { type EditPart, type GraphRoom, names } from './transformer.ts';
+
+/**
+ * Counts of directions are padded to a multiple of this: the runtime sums differently for the columns that are left
+ * over from groups of four, so a row's bits would depend on how many directions its neighbours have.
+ */
+const countMultiple = 4;
+
+/** The edits of one layer and stage over the rows of a batch, padded to equal counts with neutral ones. */
+interface StageFeeds {
+  readonly layer: number;
+  readonly stage: number;
+  /** Most edits that a row has here. */
+  readonly count: number;
+  /** Index: row. */
+  readonly edits: readonly (readonly Edit[])[];
+  readonly fixed: Readonly<Record<Exclude<EditPart, 'mask'>, Tensor>>;
+}
+
+/**
+ * The interventions of a batch as tensors. What depends on the rows alone is built once; the mask, which
+ * depends on the tokens of a step, is built for each.
+ */
+export class EditFeeds {
+  private readonly config: ModelConfig;
+  private readonly batch: number;
+  private readonly stages: readonly StageFeeds[];
+
+  constructor(config: ModelConfig, plans: readonly InterventionPlan[]) {
+    this.config = config;
+    this.batch = plans.length;
+    this.stages = gatherStages(config, plans);
+  }
+
+  /** Feeds of every layer and stage that the graph has room for; `places[row][position]` are the step's tokens. */
+  feeds(
+    room: GraphRoom,
+    places: readonly (readonly TokenPlace[])[],
+    positions: number,
+    endsSentence: SentenceEnd,
+  ): Record<string, Tensor> {
+    const feeds = this.neutralFeeds(room, positions);
+    for (const stage of this.stages) {
+      const name = (part: EditPart): string => names.edit(stage.layer, stage.stage, part);
+      for (const part of ['directions', 'add', 'min', 'max'] as const) feeds[name(part)] = stage.fixed[part];
+      feeds[name('mask')] = maskTensor(stage, places, positions, endsSentence);
+    }
+    return feeds;
+  }
+
+  /** No directions anywhere: axes of length 0, which cost nothing and change no bit. */
+  private neutralFeeds(room: GraphRoom, positions: number): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    const nothing = new Float32Array(0);
+    const directions = new Tensor('float32', nothing, [this.batch, 0, this.config.width]);
+    const bound = new Tensor('float32', nothing, [this.batch, 1, 0]);
+    const mask = new Tensor('float32', nothing, [this.batch, positions, 0]);
+    for (let layer = 1; layer <= this.config.layers; layer++) {
+      for (let stage = 0; stage < room.stages; stage++) {
+        feeds[names.edit(layer, stage, 'directions')] = directions;
+        feeds[names.edit(layer, stage, 'mask')] = mask;
+        for (const part of ['add', 'min', 'max'] as const) feeds[names.edit(layer, stage, part)] = bound;
+      }
+    }
+    return feeds;
+  }
+}
+
+function gatherStages(config: ModelConfig, plans: readonly InterventionPlan[]): StageFeeds[] {
+  const stages: StageFeeds[] = [];
+  const deepest = Math.max(0, ...plans.map((plan) => plan.stages));
+  for (let layer = 1; layer <= config.layers; layer++) {
+    for (let stage = 0; stage < deepest; stage++) {
+      const edits = plans.map((plan) => plan.layers.get(layer)?.[stage] ?? []);
+      const most = Math.max(0, ...edits.map((list) => list.length));
+      const count = Math.ceil(most / countMultiple) * countMultiple;
+      if (count > 0) stages.push({ layer, stage, count, edits, fixed: fixedTensors(config, edits, count) });
+    }
+  }
+  return stages;
+}
+
+function fixedTensors(
+  config: ModelConfig,
+  edits: readonly (readonly Edit[])[],
+  count: number,
+): StageFeeds['fixed'] {
+  const batch = edits.length;
+  const directions = new Float32Array(batch * count * config.width);
+  const add = new Float32Array(batch * count);
+  const min = new Float32Array(batch * count).fill(-Infinity);
+  const max = new Float32Array(batch * count).fill(Infinity);
+  edits.forEach((list, row) => {
+    list.forEach((edit, i) => {
+      const slot = row * count + i;
+      directions.set(edit.direction, slot * config.width);
+      add[slot] = edit.add;
+      min[slot] = edit.min;
+      max[slot] = edit.max;
+    });
+  });
+  const bound = (data: Float32Array): Tensor => new Tensor('float32', data, [batch, 1, count]);
+  return {
+    directions: new Tensor('float32', directions, [batch, count, config.width]),
+    add: bound(add),
+    min: bound(min),
+    max: bound(max),
+  };
+}
+
+/** `[batch, position, count]`: 1 where the edit applies to the token, 0 elsewhere and on padding. */
+function maskTensor(
+  stage: StageFeeds,
+  places: readonly (readonly TokenPlace[])[],
+  positions: number,
+  endsSentence: SentenceEnd,
+): Tensor {
+  const mask = new Float32Array(stage.edits.length * positions * stage.count);
+  stage.edits.forEach((list, row) => {
+    const tokens = places[row] as readonly TokenPlace[];
+    tokens.forEach((place, position) => {
+      list.forEach((edit, i) => {
+        if (covers(edit.positions, place, endsSentence)) {
+          mask[(row * positions + position) * stage.count + i] = 1;
+        }
+      });
+    });
+  });
+  return new Tensor('float32', mask, [stage.edits.length, positions, stage.count]);
+}

@@ -1,0 +1,237 @@
+import { AbortError, DataError, UsageError } from '../errors.ts';
+import { EditFeeds } from './edit-feeds.ts';
+import { type InterventionPlan, planInterventions } from './interventions.ts';
+import { KvCache } from './kv-cache.ts';
+import { pools, type TokenPlace } from './positions.ts';
+import { paddedLength, type Runtime, type StepResult } from './runtime.ts';
+import { negativeLogLikelihood } from './sample.ts';
+import type { ForwardOptions, ForwardResult, ForwardRow, Pooled, Pooling } from './types.ts';
+
+/** Enough tokens for the products to run at full rate; more only takes memory. */
+const defaultBatchTokens = 2048;
+/** Logits of a batch, in bytes; a large vocabulary at every token would otherwise outgrow the model. */
+const logitBytesLimit = 512 * 1024 * 1024;
+
+interface PreparedRow {
+  readonly index: number;
+  readonly tokens: readonly TokenPlace[];
+  readonly responseStart: number;
+  readonly plan: InterventionPlan;
+  /** Positions whose logits are computed. */
+  readonly queries: readonly number[];
+}
+
+/** Runs every row once, in batches of like length; see `LanguageModel.forward`. */
+export async function* forwardRows(
+  runtime: Runtime,
+  rows: readonly ForwardRow[],
+  options: ForwardOptions = {},
+): AsyncGenerator<ForwardResult> {
+  const prepared = rows.map((row, index) => prepareRow(runtime, row, index, options));
+  for (const batch of toBatches(runtime, prepared, options)) {
+    if (options.signal?.aborted === true) throw new AbortError('stopped before all rows were run');
+    const positions = paddedLength(batch);
+    const queries = Math.max(...batch.map((row) => row.queries.length));
+    const result = await runBatch(runtime, batch, positions, options);
+    for (const [b, row] of batch.entries())
+      yield toResult(runtime, row, { b, positions, queries, ...result }, options);
+  }
+}
+
+/** Checks token ids against the vocabulary and the context, and gives each its place. */
+export function placeTokens(
+  runtime: Runtime,
+  ids: readonly number[],
+  promptLength: number,
+  name: string,
+): TokenPlace[] {
+  if (ids.length === 0) throw new DataError(`${name}: expected at least one token, got an empty prompt`);
+  if (ids.length > runtime.context) {
+    throw new DataError(
+      `${name}: expected at most ${runtime.context} tokens (the model's context), got ${ids.length}; shorten the text`,
+    );
+  }
+  const { vocabSize } = runtime.config;
+  return ids.map((id, index) => {
+    if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+      throw new DataError(
+        `${name}: expected token ids from 0 to ${vocabSize - 1}, got ${id} at position ${index}; the ids may come from another tokenizer`,
+      );
+    }
+    return { id, index, promptLength };
+  });
+}
+
+function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: ForwardOptions): PreparedRow {
+  const name = `row ${index + 1}`;
+  const length = row.ids.length;
+  const responseStart = row.responseStart ?? length;
+  const tokens = placeTokens(runtime, row.ids, responseStart, name);
+  if (!Number.isInteger(responseStart) || responseStart < 0 || responseStart > length) {
+    throw new DataError(`${name}: expected response_start from 0 to ${length}, got ${responseStart}`);
+  }
+  const plan = planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null);
+  for (const pooling of options.pool ?? []) {
+    if (pooling === 'boundary_mean' && runtime.endsSentence === null) {
+      throw new UsageError(
+        'pooling "boundary_mean" needs a tokenizer to find sentence ends, and the model has none',
+      );
+    }
+    if (!tokens.some((place) => pools(pooling, place, runtime.endsSentence))) {
+      throw new DataError(`${name}: expected tokens to pool by ${pooling}, got none; is its response empty?`);
+    }
+  }
+  return { index, tokens, responseStart, plan, queries: queriesOf(length, responseStart, options) };
+}
+
+function queriesOf(length: number, responseStart: number, options: ForwardOptions): number[] {
+  const wanted = new Set<number>();
+  if (options.logits === 'all') for (let i = 0; i < length; i++) wanted.add(i);
+  if (options.nll === true) for (let i = Math.max(0, responseStart - 1); i < length - 1; i++) wanted.add(i);
+  if (options.logits === 'last') wanted.add(length - 1);
+  return [...wanted].sort((a, b) => a - b);
+}
+
+/** Longest rows first, so that a batch that does not fit in memory fails at once and not after an hour. */
+function* toBatches(
+  runtime: Runtime,
+  rows: readonly PreparedRow[],
+  options: ForwardOptions,
+): Generator<PreparedRow[]> {
+  const limit = options.batchTokens ?? defaultBatchTokens;
+  if (!Number.isInteger(limit) || limit < 1) {
+    throw new UsageError(`expected a whole number of batch tokens above 0, got ${limit}`);
+  }
+  const logitLimit = Math.max(1, Math.floor(logitBytesLimit / (4 * runtime.config.vocabSize)));
+  const sorted = [...rows].sort((a, b) => b.tokens.length - a.tokens.length || a.index - b.index);
+  let batch: PreparedRow[] = [];
+  let queries = 0;
+  for (const row of sorted) {
+    const longest = (batch[0] ?? row).tokens.length;
+    const most = Math.max(queries, row.queries.length);
+    const size = batch.length + 1;
+    if (batch.length > 0 && (longest * size > limit || most * size > logitLimit)) {
+      yield batch;
+      batch = [];
+      queries = 0;
+    }
+    batch.push(row);
+    queries = Math.max(queries, row.queries.length);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function runBatch(
+  runtime: Runtime,
+  batch: readonly PreparedRow[],
+  positions: number,
+  options: ForwardOptions,
+): Promise<StepResult> {
+  const plans = batch.map((row) => row.plan);
+  // No token is fed after this step, so one buffer serves the keys and values of every block in turn.
+  const cache = new KvCache(runtime.config, batch.length, positions, false);
+  return runtime.step({
+    rows: batch,
+    positions,
+    cache: cache.view(0, batch.length),
+    pool: poolWeights(runtime, batch, positions, options),
+    queries: queryIndex(batch),
+    edits: new EditFeeds(runtime.config, plans),
+    stages: Math.max(...plans.map((plan) => plan.stages)),
+    adapter: options.adapter,
+  });
+}
+
+/** One reading a pooling, then, where every token is wanted, one reading a position. */
+function poolWeights(
+  runtime: Runtime,
+  batch: readonly PreparedRow[],
+  positions: number,
+  options: ForwardOptions,
+): { readings: number; weights: Float32Array } {
+  const poolings = options.pool ?? [];
+  const readings = poolings.length + (options.tokens === true ? positions : 0);
+  const weights = new Float32Array(batch.length * readings * positions);
+  batch.forEach((row, b) => {
+    poolings.forEach((pooling, r) => {
+      const taken = row.tokens.filter((place) => pools(pooling, place, runtime.endsSentence));
+      for (const place of taken) weights[(b * readings + r) * positions + place.index] = 1 / taken.length;
+    });
+    for (let r = poolings.length; r < readings; r++) {
+      weights[(b * readings + r) * positions + (r - poolings.length)] = 1;
+    }
+  });
+  return { readings, weights };
+}
+
+function queryIndex(batch: readonly PreparedRow[]): { count: number; index: BigInt64Array } {
+  const count = Math.max(...batch.map((row) => row.queries.length));
+  const index = new BigInt64Array(batch.length * count);
+  batch.forEach((row, b) => {
+    row.queries.forEach((position, q) => {
+      index[b * count + q] = BigInt(position);
+    });
+  });
+  return { count, index };
+}
+
+/** A batch's results and where in it a row stands. */
+interface RowInBatch extends StepResult {
+  readonly b: number;
+  readonly positions: number;
+  /** Logit rows a batch row. */
+  readonly queries: number;
+}
+
+function toResult(
+  runtime: Runtime,
+  row: PreparedRow,
+  place: RowInBatch,
+  options: ForwardOptions,
+): ForwardResult {
+  const { config } = runtime;
+  const { b, positions } = place;
+  const poolings = options.pool ?? [];
+  const readings = poolings.length + (options.tokens === true ? positions : 0);
+  const reading = (config.layers + 1) * config.width;
+  const tap = (r: number, count: number): Float32Array =>
+    place.taps.slice((b * readings + r) * reading, (b * readings + r + count) * reading);
+  const pooled: Partial<Record<Pooling, Float32Array>> = {};
+  poolings.forEach((pooling, r) => {
+    pooled[pooling] = tap(r, 1);
+  });
+  return {
+    index: row.index,
+    pooled: pooled satisfies Pooled,
+    ...(options.tokens === true ? { tokens: tap(poolings.length, row.tokens.length) } : {}),
+    ...logitResults(runtime, row, place, options),
+  };
+}
+
+function logitResults(
+  runtime: Runtime,
+  row: PreparedRow,
+  place: RowInBatch,
+  options: ForwardOptions,
+): Pick<ForwardResult, 'logits' | 'nll'> {
+  const { vocabSize } = runtime.config;
+  const first = place.b * place.queries;
+  const at = (position: number): Float32Array => {
+    const start = (first + row.queries.indexOf(position)) * vocabSize;
+    return place.logits.subarray(start, start + vocabSize);
+  };
+  const length = row.tokens.length;
+  const found: { logits?: Float32Array; nll?: Float32Array } = {};
+  if (options.logits === 'last') found.logits = at(length - 1).slice();
+  if (options.logits === 'all') {
+    found.logits = place.logits.slice(first * vocabSize, (first + length) * vocabSize);
+  }
+  if (options.nll === true) {
+    const nll = new Float32Array(length);
+    for (let i = Math.max(1, row.responseStart); i < length; i++) {
+      nll[i] = negativeLogLikelihood(at(i - 1), (row.tokens[i] as TokenPlace).id);
+    }
+    found.nll = nll;
+  }
+  return found;
+}

@@ -1,0 +1,207 @@
+import { UsageError } from '../errors.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { Intervention, Positions } from './types.ts';
+
+/** One direction's edit in the form the graph computes: h ← h + (add + clamp(h·d, min, max) − h·d) · d. */
+export interface Edit {
+  /** `[width]`: the raw vector where the edit only adds, a unit vector where it clamps. */
+  readonly direction: Float32Array;
+  readonly add: number;
+  readonly min: number;
+  readonly max: number;
+  readonly positions: Positions;
+}
+
+/** A row's interventions, ready to be fed: `layers.get(l)[stage]` are the edits that act side by side. */
+export interface InterventionPlan {
+  readonly layers: ReadonlyMap<number, readonly (readonly Edit[])[]>;
+  /** Most stages that any layer needs. */
+  readonly stages: number;
+  /** What was changed on the way, in sentences for the user: directions dropped as linearly dependent. */
+  readonly notes: readonly string[];
+}
+
+export const noInterventions: InterventionPlan = { layers: new Map(), stages: 0, notes: [] };
+
+/** Directions closer to dependence than this (length left after projection, of 1) count as dependent. */
+const dependent = 1e-5;
+/** Unit directions with a smaller overlap than this commute to float32 accuracy. */
+const orthogonal = 1e-6;
+
+/**
+ * Checks a row's interventions against the model and puts them into the one form.
+ *
+ * Consecutive ablations of one layer and positions act together: they take out the span of their vectors,
+ * which is orthonormalised here. All else acts in the listed order; edits that commute share a stage.
+ * @throws UsageError naming the entry for a wrong layer, width, number or combination of keys.
+ */
+export function planInterventions(
+  interventions: readonly Intervention[],
+  config: ModelConfig,
+  hasSentenceEnds: boolean,
+): InterventionPlan {
+  if (interventions.length === 0) return noInterventions;
+  interventions.forEach((entry, i) =>
+    checkIntervention(entry, `intervention ${i + 1}`, config, hasSentenceEnds),
+  );
+  const notes: string[] = [];
+  const layers = new Map<number, Edit[][]>();
+  const numbered = interventions.map((entry, i) => ({ entry, number: i + 1 }));
+  for (const layer of new Set(interventions.map((entry) => entry.layer))) {
+    const entries = numbered.filter(({ entry }) => entry.layer === layer);
+    layers.set(layer, toStages(toEdits(entries, notes)));
+  }
+  const stages = Math.max(...[...layers.values()].map((list) => list.length));
+  return { layers, stages, notes };
+}
+
+interface NumberedIntervention {
+  readonly entry: Intervention;
+  readonly number: number;
+}
+
+function toEdits(entries: readonly NumberedIntervention[], notes: string[]): Edit[] {
+  const edits: Edit[] = [];
+  for (let i = 0; i < entries.length; i++) {
+    const { entry, number } = entries[i] as NumberedIntervention;
+    const positions = entry.positions ?? 'all';
+    if ('coef' in entry) {
+      const direction = Float32Array.from(entry.vector);
+      edits.push({ direction, add: entry.coef, min: -Infinity, max: Infinity, positions });
+    } else if ('ablate' in entry) {
+      const group: NumberedIntervention[] = [{ entry, number }];
+      while (ablatesTogether(entries[i + 1], entry)) group.push(entries[++i] as NumberedIntervention);
+      for (const direction of orthonormalise(group, notes)) {
+        edits.push({ direction, add: 0, min: 0, max: 0, positions });
+      }
+    } else {
+      const direction = unit(entry.vector);
+      edits.push({ direction, add: 0, min: entry.min ?? -Infinity, max: entry.max ?? Infinity, positions });
+    }
+  }
+  return edits;
+}
+
+function ablatesTogether(next: NumberedIntervention | undefined, entry: Intervention): boolean {
+  return (
+    next !== undefined &&
+    'ablate' in next.entry &&
+    (next.entry.positions ?? 'all') === (entry.positions ?? 'all')
+  );
+}
+
+/** Gram-Schmidt in Float64, each direction swept twice, because one sweep leaves rounding behind. */
+function orthonormalise(group: readonly NumberedIntervention[], notes: string[]): Float32Array[] {
+  const basis: Float64Array[] = [];
+  for (const { entry, number } of group) {
+    const vector = Float64Array.from(unit64(entry.vector));
+    for (let sweep = 0; sweep < 2; sweep++) {
+      for (const other of basis) addScaled(vector, other, -dot(vector, other));
+    }
+    const left = Math.sqrt(dot(vector, vector));
+    if (left < dependent) {
+      notes.push(
+        `intervention ${number} (ablate, layer ${entry.layer}) is dropped: its vector lies in the span of the ablations before it`,
+      );
+    } else {
+      basis.push(vector.map((x) => x / left));
+    }
+  }
+  return basis.map((vector) => Float32Array.from(vector));
+}
+
+/** Puts each edit into the first stage after every earlier edit that it does not commute with. */
+function toStages(edits: readonly Edit[]): Edit[][] {
+  const stages: Edit[][] = [];
+  const placed: { edit: Edit; stage: number }[] = [];
+  for (const edit of edits) {
+    const blocking = placed.filter((other) => !commute(edit, other.edit)).map((other) => other.stage);
+    const stage = blocking.length === 0 ? 0 : Math.max(...blocking) + 1;
+    (stages[stage] ??= []).push(edit);
+    placed.push({ edit, stage });
+  }
+  return stages;
+}
+
+function commute(a: Edit, b: Edit): boolean {
+  if (isAddition(a) && isAddition(b)) return true;
+  const lengths = Math.sqrt(dot(a.direction, a.direction) * dot(b.direction, b.direction));
+  return lengths === 0 || Math.abs(dot(a.direction, b.direction)) <= orthogonal * lengths;
+}
+
+function isAddition(edit: Edit): boolean {
+  return edit.min === -Infinity && edit.max === Infinity;
+}
+
+function checkIntervention(
+  entry: Intervention,
+  name: string,
+  config: ModelConfig,
+  hasSentenceEnds: boolean,
+): void {
+  if (!Number.isInteger(entry.layer) || entry.layer < 1 || entry.layer > config.layers) {
+    throw new UsageError(
+      `${name}: expected a layer from 1 to ${config.layers} (layer l is the residual stream after block l), got ${entry.layer}`,
+    );
+  }
+  if (entry.vector.length !== config.width) {
+    throw new UsageError(
+      `${name}: expected a vector of the model's width ${config.width}, got ${entry.vector.length} numbers; it may belong to another model`,
+    );
+  }
+  for (let i = 0; i < entry.vector.length; i++) {
+    if (!Number.isFinite(entry.vector[i])) {
+      throw new UsageError(
+        `${name}: expected finite numbers in the vector, got ${entry.vector[i]} at index ${i}`,
+      );
+    }
+  }
+  if (entry.positions === 'boundary' && !hasSentenceEnds) {
+    throw new UsageError(
+      `${name}: positions "boundary" needs a tokenizer to find sentence ends, and the model folder has no tokenizer.json; use "response"`,
+    );
+  }
+  checkStrength(entry, name);
+}
+
+function checkStrength(entry: Intervention, name: string): void {
+  const kinds = ['coef' in entry, 'ablate' in entry, 'min' in entry || 'max' in entry].filter(Boolean).length;
+  if (kinds !== 1) {
+    throw new UsageError(
+      `${name}: expected exactly one of "coef", "ablate": true, or "min"/"max", got ${kinds === 0 ? 'none' : 'several'}`,
+    );
+  }
+  if ('coef' in entry) {
+    if (!Number.isFinite(entry.coef)) {
+      throw new UsageError(`${name}: expected a finite "coef", got ${entry.coef}`);
+    }
+    return;
+  }
+  if (dot(entry.vector, entry.vector) === 0) {
+    throw new UsageError(`${name}: expected a vector that is not all zeros, since a direction is needed`);
+  }
+  if ('ablate' in entry) return;
+  const { min = -Infinity, max = Infinity } = entry;
+  if (Number.isNaN(min) || Number.isNaN(max) || min > max) {
+    throw new UsageError(`${name}: expected min ≤ max, got min ${min} and max ${max}`);
+  }
+}
+
+function unit(vector: ArrayLike<number>): Float32Array {
+  return Float32Array.from(unit64(vector));
+}
+
+function unit64(vector: ArrayLike<number>): Float64Array {
+  const length = Math.sqrt(dot(vector, vector));
+  return Float64Array.from(vector, (x) => x / length);
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
+}
+
+function addScaled(target: Float64Array, other: Float64Array, factor: number): void {
+  for (let i = 0; i < target.length; i++) target[i] = (target[i] as number) + factor * (other[i] as number);
+}

@@ -1,0 +1,44 @@
+import { UsageError } from '../errors.ts';
+import { loadCheckpoint } from '../model/checkpoint.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { forwardRows } from './forward.ts';
+import { generateRows } from './generate.ts';
+import type { LanguageModel, LoadOptions } from './model.ts';
+import { Runtime } from './runtime.ts';
+
+/**
+ * Loads a model from a folder in Hugging Face layout, or `owner/name[@revision]` from the local Hub cache.
+ * @throws ModelError, ParseError or UsageError where the folder cannot be run, saying why.
+ */
+export async function loadModel(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
+  return loadFromCheckpoint(await loadCheckpoint(model), options);
+}
+
+/** As `loadModel`, for a checkpoint that has been read already. */
+export async function loadFromCheckpoint(
+  checkpoint: Checkpoint,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  checkLoadOptions(checkpoint, options);
+  const runtime = await Runtime.create(checkpoint, options);
+  return {
+    checkpoint,
+    forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
+    generate: (rows, generateOptions) =>
+      generateRows(runtime, rows, generateOptions, checkpoint.generation.eosTokenIds),
+    close: () => runtime.close(),
+  };
+}
+
+function checkLoadOptions(checkpoint: Checkpoint, options: LoadOptions): void {
+  const { threads = 1, context = 1 } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new UsageError(`expected a whole number of threads above 0, got ${threads}`);
+  }
+  const longest = checkpoint.config.maxPositions;
+  if (!Number.isInteger(context) || context < 1 || context > longest) {
+    throw new UsageError(
+      `expected a context from 1 to ${longest} tokens (the checkpoint's limit), got ${context}`,
+    );
+  }
+}

@@ -1,0 +1,42 @@
+import type { ModelConfig } from '../model/config.ts';
+
+/**
+ * Angular frequencies of the rotary embedding, `[headSize / 2]`, in radians a position: θ^(−2i/headSize),
+ * rescaled as the checkpoint asks. `llama3` (Llama 3.1 and later) keeps short wavelengths, divides long ones
+ * by `factor`, and blends between the two.
+ */
+export function rotaryFrequencies(config: ModelConfig): Float64Array {
+  const half = config.headSize / 2;
+  const scaling = config.ropeScaling;
+  return Float64Array.from({ length: half }, (_, i) => {
+    const frequency = config.ropeTheta ** (-i / half);
+    if (scaling.kind === 'default') return frequency;
+    if (scaling.kind === 'linear') return frequency / scaling.factor;
+    const wavelength = (2 * Math.PI) / frequency;
+    const longest = scaling.originalMaxPositions / scaling.lowFreqFactor;
+    const shortest = scaling.originalMaxPositions / scaling.highFreqFactor;
+    if (wavelength < shortest) return frequency;
+    if (wavelength > longest) return frequency / scaling.factor;
+    const blend =
+      (scaling.originalMaxPositions / wavelength - scaling.lowFreqFactor) /
+      (scaling.highFreqFactor - scaling.lowFreqFactor);
+    return (1 - blend) * (frequency / scaling.factor) + blend * frequency;
+  });
+}
+
+/** Cosines and sines of every angle up to `context` positions, `[context, headSize / 2]` each. */
+export function rotaryTables(config: ModelConfig, context: number): { cos: Float32Array; sin: Float32Array } {
+  // Hugging Face holds frequencies and angles in float32; long contexts agree only when both round alike.
+  const frequencies = Float32Array.from(rotaryFrequencies(config));
+  const half = frequencies.length;
+  const cos = new Float32Array(context * half);
+  const sin = new Float32Array(context * half);
+  for (let position = 0; position < context; position++) {
+    for (let i = 0; i < half; i++) {
+      const angle = Math.fround(position * (frequencies[i] as number));
+      cos[position * half + i] = Math.cos(angle);
+      sin[position * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos, sin };
+}

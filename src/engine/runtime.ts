@@ -1,0 +1,249 @@
+import os from 'node:os';
+import path from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { EngineError, ModelError } from '../errors.ts';
+import type { Graph } from '../graph/types.ts';
+import { writeOnnx } from '../graph/onnx.ts';
+import type { Adapter } from '../model/adapter.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { projections, type ModelWeights, type WeightSource } from '../model/weights.ts';
+import type { EditFeeds } from './edit-feeds.ts';
+import type { BlockCache } from './kv-cache.ts';
+import type { SentenceEnd, TokenPlace } from './positions.ts';
+import { buildTransformer, type GraphRoom, names, rotatesInside } from './transformer.ts';
+
+/** Rotary tables grow with the context; longer rows are run by asking for a longer context. */
+const defaultContextLimit = 32_768;
+
+export interface RuntimeOptions {
+  readonly threads?: number;
+  readonly context?: number;
+  readonly purpose?: 'generate' | 'one-pass';
+}
+
+/** The tokens that a row feeds in one step. */
+export interface StepRow {
+  readonly tokens: readonly TokenPlace[];
+}
+
+/**
+ * One step of a batch: first prompts of any lengths (`past` 0 everywhere), or one token a row.
+ * Rows shorter than the longest are padded on the right; padding takes part in nothing.
+ */
+export interface Step {
+  readonly rows: readonly StepRow[];
+  /** Length of the padded position axis; see `paddedLength`. */
+  readonly positions: number;
+  readonly cache: readonly BlockCache[];
+  /** Weights `[batch, reading, position]` of the taps. */
+  readonly pool: { readonly readings: number; readonly weights: Float32Array };
+  /** Positions `[batch, query]` whose logits are wanted. */
+  readonly queries: { readonly count: number; readonly index: BigInt64Array };
+  readonly edits: EditFeeds;
+  /** Stages that the step's interventions need. */
+  readonly stages: number;
+  readonly adapter: Adapter | undefined;
+}
+
+export interface StepResult {
+  /** `[batch, reading, L+1, width]`. */
+  readonly taps: Float32Array;
+  /** `[batch, query, vocabulary]`. */
+  readonly logits: Float32Array;
+}
+
+/**
+ * Length of the position axis for first prompts: the longest row, made even. Attention takes the positions in
+ * blocks of even size, and the runtime has a kernel of its own, with another order of summation, for products
+ * of a single row; an odd length would leave such a row, and its bits would depend on its neighbours' lengths.
+ */
+export function paddedLength(rows: readonly StepRow[]): number {
+  const longest = Math.max(...rows.map((row) => row.tokens.length));
+  return longest + (longest % 2);
+}
+
+/** One model's session, and the only place that talks to ONNX Runtime. */
+export class Runtime {
+  readonly config: ModelConfig;
+  readonly context: number;
+  readonly endsSentence: SentenceEnd;
+  private readonly weights: ModelWeights<WeightSource>;
+  private readonly options: RuntimeOptions;
+  private room: GraphRoom;
+  private session: InferenceSession | null = null;
+  /** Calls run one after the other: the session is shared, and may be rebuilt between two steps. */
+  private queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(checkpoint: Checkpoint, options: RuntimeOptions) {
+    this.config = checkpoint.config;
+    this.weights = checkpoint.weights;
+    this.options = options;
+    const { tokenizer } = checkpoint;
+    this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
+    this.context = options.context ?? Math.min(this.config.maxPositions, defaultContextLimit);
+    this.room = { stages: 1, adapters: false };
+  }
+
+  /** @throws ModelError where the runtime refuses the model. */
+  static async create(checkpoint: Checkpoint, options: RuntimeOptions): Promise<Runtime> {
+    const runtime = new Runtime(checkpoint, options);
+    runtime.session = await runtime.createSession();
+    return runtime;
+  }
+
+  /** @throws EngineError where the runtime fails in mid-step or the model is closed. */
+  async step(step: Step): Promise<StepResult> {
+    const turn = this.queue.then(() => this.runStep(step));
+    this.queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.queue;
+    const session = this.session;
+    this.session = null;
+    await session?.release();
+  }
+
+  private async runStep(step: Step): Promise<StepResult> {
+    await this.makeRoom({ stages: step.stages, adapters: step.adapter !== undefined });
+    if (this.session === null)
+      throw new EngineError('expected a loaded model, got one that is closed; load it again');
+    const { positions } = step;
+    const feeds: Record<string, Tensor> = {
+      ...this.tokenFeeds(step, positions),
+      ...step.edits.feeds(
+        this.room,
+        step.rows.map((row) => row.tokens),
+        positions,
+        this.endsSentence,
+      ),
+      ...this.adapterFeeds(step.adapter),
+    };
+    const fetches: Record<string, Tensor | null> = { [names.taps]: null, [names.logits]: null };
+    step.cache.forEach((block, i) => {
+      for (const part of ['key', 'value'] as const) {
+        feeds[names.past(i, part)] = block[part];
+        fetches[names.present(i, part)] = block[part];
+      }
+    });
+    const results = await runSession(this.session, feeds, fetches);
+    return {
+      taps: floatData(results[names.taps]),
+      logits: floatData(results[names.logits]),
+    };
+  }
+
+  private tokenFeeds(step: Step, positions: number): Record<string, Tensor> {
+    const batch = step.rows.length;
+    const ids = new BigInt64Array(batch * positions);
+    const places = new BigInt64Array(batch * positions);
+    const seqlens = new Int32Array(batch);
+    step.rows.forEach((row, b) => {
+      row.tokens.forEach((token, i) => {
+        ids[b * positions + i] = BigInt(token.id);
+        places[b * positions + i] = BigInt(token.index);
+      });
+      seqlens[b] = (row.tokens.at(-1) as TokenPlace).index;
+    });
+    const shape = [batch, positions];
+    // A first prompt is recognised by a total equal to the padded length; a later step counts the cache too.
+    const first = step.rows.every((row) => (row.tokens[0] as TokenPlace).index === 0);
+    const total = first ? positions : Math.max(...seqlens) + 1;
+    return {
+      [names.ids]: new Tensor('int64', ids, shape),
+      ...(rotatesInside(this.config) ? {} : { [names.positions]: new Tensor('int64', places, shape) }),
+      [names.seqlens]: new Tensor('int32', seqlens, [batch]),
+      [names.total]: new Tensor('int32', Int32Array.of(total), [1]),
+      [names.pool]: new Tensor('float32', step.pool.weights, [batch, step.pool.readings, positions]),
+      [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count]),
+    };
+  }
+
+  private adapterFeeds(adapter: Adapter | undefined): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    if (!this.room.adapters) return feeds;
+    this.weights.blocks.forEach((block, i) => {
+      for (const projection of projections) {
+        const [out, input] = block.projections[projection].weight.shape as readonly [number, number];
+        const pair = adapter?.blocks[i]?.[projection] ?? {
+          rank: 0,
+          a: new Float32Array(0),
+          b: new Float32Array(0),
+        };
+        feeds[names.lora(i, projection, 'a')] = new Tensor('float32', pair.a, [pair.rank, input]);
+        feeds[names.lora(i, projection, 'b')] = new Tensor('float32', pair.b, [out, pair.rank]);
+      }
+    });
+    return feeds;
+  }
+
+  /** Rebuilds the session where a call needs more than the graph has; the bits of its results stay. */
+  private async makeRoom(needed: GraphRoom): Promise<void> {
+    const wider = {
+      stages: Math.max(this.room.stages, needed.stages),
+      adapters: this.room.adapters || needed.adapters,
+    };
+    if (this.session === null) return;
+    if (wider.stages === this.room.stages && wider.adapters === this.room.adapters) return;
+    this.room = wider;
+    // Released first: two sessions would hold the weights twice.
+    await this.session.release();
+    this.session = await this.createSession();
+  }
+
+  private async createSession(): Promise<InferenceSession> {
+    const graph = buildTransformer(this.config, this.weights, this.room, this.context);
+    const folder = commonFolder(graph);
+    const onePass = this.options.purpose === 'one-pass';
+    try {
+      return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
+        intraOpNumThreads: this.options.threads ?? os.availableParallelism(),
+        executionProviders: ['cpu'],
+        logSeverityLevel: 3,
+        extra: {
+          session: {
+            model_external_initializers_file_folder_path: folder,
+            ...(onePass ? { disable_prepacking: '1' } : {}),
+          },
+        },
+      });
+    } catch (cause) {
+      throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
+    }
+  }
+}
+
+async function runSession(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  fetches: Record<string, Tensor | null>,
+): Promise<InferenceSession.OnnxValueMapType> {
+  try {
+    return await session.run(feeds, fetches);
+  } catch (cause) {
+    throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function floatData(tensor: Tensor | undefined): Float32Array {
+  if (tensor?.data instanceof Float32Array) return tensor.data;
+  throw new EngineError('expected float32 results from the runtime, got none');
+}
+
+/** The folder that holds every weight file; the runtime refuses files outside it. */
+function commonFolder(graph: Graph): string {
+  const files = graph.initializers.flatMap((initializer) =>
+    'file' in initializer ? [initializer.file] : [],
+  );
+  let common = path.dirname(files[0] ?? path.sep);
+  for (const file of files) {
+    while (path.relative(common, file).startsWith('..')) common = path.dirname(common);
+  }
+  return common;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,252 @@
+import { ModelError } from '../errors.ts';
+import { GraphBuilder } from '../graph/graph.ts';
+import type { DataType, Graph, Value } from '../graph/types.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { BlockWeights, ModelWeights, Projection, WeightDtype, WeightSource } from '../model/weights.ts';
+import { rotaryTables } from './rotary.ts';
+
+/**
+ * What a built graph has room for. Both cost a little in every step, so a session starts small and is
+ * rebuilt wider the first time a call needs more; a wider graph computes the same bits.
+ */
+export interface GraphRoom {
+  /** Groups of edits a layer that act one after the other; edits of one group act side by side. */
+  readonly stages: number;
+  /** Whether every product has a LoRA beside it (of rank 0 where a call brings none). */
+  readonly adapters: boolean;
+}
+
+/** Names of the graph's inputs and outputs, in one place for the graph and for those who feed it. */
+export const names = {
+  ids: 'ids',
+  positions: 'positions',
+  seqlens: 'seqlens',
+  total: 'total',
+  pool: 'pool',
+  logitIndex: 'logit_index',
+  taps: 'taps',
+  logits: 'logits',
+  past: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/past.${part}`,
+  present: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/present.${part}`,
+  edit: (layer: number, stage: number, part: EditPart): string => `edit.${layer}.${stage}.${part}`,
+  lora: (block: number, projection: Projection, part: 'a' | 'b'): string =>
+    `${blockScope(block)}/lora.${projection}.${part}`,
+} as const;
+/** What is made inside a block carries the block's name before its own. */
+function blockScope(block: number): string {
+  return `block.${block}`;
+}
+
+export type EditPart = 'directions' | 'add' | 'min' | 'max' | 'mask';
+
+/** Head sizes that the attention kernel rotates itself; others are rotated before it. */
+export function rotatesInside(config: ModelConfig): boolean {
+  return config.headSize % 16 === 0;
+}
+
+/**
+ * The whole model as one graph in which all that varies is a run-time input.
+ *
+ * Inputs: `ids` [batch, position]; `seqlens` [batch], tokens in the cache after this step less one; `total` [1],
+ * the longest of them plus one; `pool` [batch, reading, position], weights of the taps; `logit_index`
+ * [batch, query], positions whose logits are wanted; the cache `past.*` [batch, kvHeads, capacity, headSize];
+ * `edit.*`, the interventions; `lora.*`, the adapter. Outputs: `taps` [batch, reading, layer, width], row l of
+ * the third axis being layer l; `logits` [batch, query, vocabulary]; `present.*`, to be bound to the past's buffers.
+ */
+export function buildTransformer(
+  config: ModelConfig,
+  weights: ModelWeights<WeightSource>,
+  room: GraphRoom,
+  context: number,
+): Graph {
+  if (config.headSize % 8 !== 0) {
+    throw new ModelError(
+      `expected a head size that is a multiple of 8 (the attention kernel's rule), got ${config.headSize}`,
+    );
+  }
+  return new TransformerBuilder(config, weights, room, context).build();
+}
+
+class TransformerBuilder {
+  private readonly g: GraphBuilder;
+  private readonly config: ModelConfig;
+  private readonly weights: ModelWeights<WeightSource>;
+  private readonly room: GraphRoom;
+  private readonly context: number;
+  private readonly externals = new Map<WeightSource, Value>();
+
+  constructor(config: ModelConfig, weights: ModelWeights<WeightSource>, room: GraphRoom, context: number) {
+    this.g = new GraphBuilder(config.modelType);
+    this.config = config;
+    this.weights = weights;
+    this.room = room;
+    this.context = context;
+  }
+
+  build(): Graph {
+    const { g, config } = this;
+    const ids = g.input(names.ids, 'i64', ['batch', 'position']);
+    const pool = g.input(names.pool, 'f32', ['batch', 'reading', 'position']);
+    const attention = this.attentionInputs();
+    const embedding = this.raw(this.weights.embedding);
+    // Gather first, cast after: a cast of the whole table would be folded into a second, wider table.
+    let hidden = this.float(g.gather(embedding, ids)); // [batch, position, width]
+    const taps = [this.tap(pool, hidden)];
+    for (let block = 0; block < config.layers; block++) {
+      hidden = g.scope(blockScope(block), () => this.block(block, hidden, attention));
+      hidden = this.edits(block + 1, hidden);
+      taps.push(this.tap(pool, hidden));
+    }
+    g.output(names.taps, g.concat(taps, 2)); // [batch, reading, layer, width]
+    g.output(names.logits, this.logits(hidden));
+    return g.build();
+  }
+
+  private attentionInputs(): AttentionInputs {
+    const { g, config } = this;
+    const half = config.headSize / 2;
+    const { cos, sin } = rotaryTables(config, this.context);
+    return {
+      seqlens: g.input(names.seqlens, 'i32', ['batch']),
+      total: g.input(names.total, 'i32', [1]),
+      positions: rotatesInside(config) ? null : g.input(names.positions, 'i64', ['batch', 'position']),
+      cos: g.constant('rotary.cos', cos, [this.context, half]),
+      sin: g.constant('rotary.sin', sin, [this.context, half]),
+    };
+  }
+
+  private block(block: number, hidden: Value, attention: AttentionInputs): Value {
+    const { g, config } = this;
+    const weights = this.weights.blocks[block] as BlockWeights<WeightSource>;
+    const normed = g.rmsNorm(hidden, this.weight(weights.attentionNorm), config.normEps);
+    const attended = this.attention(block, weights, normed, attention);
+    const afterAttention = g.add(hidden, this.linear(block, 'o_proj', attended));
+    const mlpInput = g.rmsNorm(afterAttention, this.weight(weights.mlpNorm), config.normEps);
+    const gate = g.silu(this.linear(block, 'gate_proj', mlpInput));
+    const up = this.linear(block, 'up_proj', mlpInput); // [batch, position, mlpWidth]
+    return g.add(afterAttention, this.linear(block, 'down_proj', g.mul(gate, up)));
+  }
+
+  private attention(
+    block: number,
+    weights: BlockWeights<WeightSource>,
+    normed: Value,
+    inputs: AttentionInputs,
+  ): Value {
+    const { g, config } = this;
+    const { heads, kvHeads, headSize } = config;
+    let query = this.linear(block, 'q_proj', normed); // [batch, position, heads * headSize]
+    let key = this.linear(block, 'k_proj', normed); // [batch, position, kvHeads * headSize]
+    const value = this.linear(block, 'v_proj', normed);
+    query = this.headNorm(query, weights.queryNorm, heads);
+    key = this.headNorm(key, weights.keyNorm, kvHeads);
+    const inside = inputs.positions === null;
+    if (inputs.positions !== null) {
+      query = g.rotaryEmbedding(query, inputs.positions, inputs.cos, inputs.sin, { heads });
+      key = g.rotaryEmbedding(key, inputs.positions, inputs.cos, inputs.sin, { heads: kvHeads });
+    }
+    const cacheShape = ['batch', kvHeads, 'capacity', headSize];
+    const window = config.windows[block] ?? null;
+    const [out, presentKey, presentValue] = g.groupQueryAttention(
+      query,
+      key,
+      value,
+      g.input('past.key', 'f32', cacheShape),
+      g.input('past.value', 'f32', cacheShape),
+      inputs.seqlens,
+      inputs.total,
+      inside ? inputs.cos : null,
+      inside ? inputs.sin : null,
+      { heads, kvHeads, rotary: inside, ...(window === null ? {} : { window }) },
+    );
+    g.output('present.key', presentKey);
+    g.output('present.value', presentValue);
+    return out;
+  }
+
+  /** RMS norm of every head by itself (qwen3); families without it pass through. */
+  private headNorm(states: Value, gain: WeightSource | null, heads: number): Value {
+    if (gain === null) return states;
+    const { g, config } = this;
+    const split = g.reshape(states, ['batch', 'position', heads, config.headSize]);
+    const normed = g.rmsNorm(split, this.weight(gain), config.normEps);
+    return g.reshape(normed, ['batch', 'position', heads * config.headSize]);
+  }
+
+  /** x Wᵀ + bias + (x Aᵀ) Bᵀ. */
+  private linear(block: number, projection: Projection, x: Value): Value {
+    const { g } = this;
+    const { weight, bias } = (this.weights.blocks[block] as BlockWeights<WeightSource>).projections[
+      projection
+    ];
+    let y = g.matMul(x, this.weight(weight), { transposeB: true });
+    if (bias !== null) y = g.add(y, this.weight(bias));
+    if (!this.room.adapters) return y;
+    const [out, input] = weight.shape as readonly [number, number];
+    const rank = `rank.${block}.${projection}`;
+    const a = g.input(`lora.${projection}.a`, 'f32', [rank, input]);
+    const b = g.input(`lora.${projection}.b`, 'f32', [out, rank]);
+    return g.add(y, g.matMul(g.matMul(x, a, { transposeB: true }), b, { transposeB: true }));
+  }
+
+  /** h ← h + mask · (add + clamp(p, min, max) − p) · u with p = h · u, for the directions of every stage in turn. */
+  private edits(layer: number, hidden: Value): Value {
+    const { g, config } = this;
+    let edited = hidden;
+    for (let stage = 0; stage < this.room.stages; stage++) {
+      const count = `directions.${layer}.${stage}`;
+      const input = (part: EditPart, shape: readonly (number | string)[]): Value =>
+        g.input(names.edit(layer, stage, part), 'f32', shape);
+      const directions = input('directions', ['batch', count, config.width]);
+      const projection = g.matMul(edited, directions, { transposeB: true }); // [batch, position, directions]
+      const floor = g.max(projection, input('min', ['batch', 1, count]));
+      const clamped = g.min(floor, input('max', ['batch', 1, count]));
+      const shift = g.add(g.sub(clamped, projection), input('add', ['batch', 1, count]));
+      const masked = g.mul(shift, input('mask', ['batch', 'position', count]));
+      edited = g.add(edited, g.matMul(masked, directions));
+    }
+    return edited;
+  }
+
+  private tap(pool: Value, hidden: Value): Value {
+    return this.g.unsqueeze(this.g.matMul(pool, hidden), [2]); // [batch, reading, 1, width]
+  }
+
+  private logits(hidden: Value): Value {
+    const { g, config } = this;
+    const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
+    const wanted = g.gatherRows(hidden, index); // [batch, query, width]
+    const normed = g.rmsNorm(wanted, this.weight(this.weights.finalNorm), config.normEps);
+    return g.matMul(normed, this.weight(this.weights.head), { transposeB: true });
+  }
+
+  /** Tied weights are one source and stay one tensor. */
+  private raw(source: WeightSource): Value {
+    const known = this.externals.get(source);
+    if (known !== undefined) return known;
+    const { file, offset, byteLength } = source;
+    const name = source.name.replace(/^.*\.layers\.\d+\./, '');
+    const value = this.g.external(name, dataTypes[source.dtype], source.shape, { file, offset, byteLength });
+    this.externals.set(source, value);
+    return value;
+  }
+
+  /** The runtime folds the cast of a narrow weight once, when the session is made. */
+  private weight(source: WeightSource): Value {
+    return this.float(this.raw(source));
+  }
+
+  private float(value: Value): Value {
+    return value.type.dtype === 'f32' ? value : this.g.cast(value, 'f32');
+  }
+}
+
+interface AttentionInputs {
+  readonly seqlens: Value;
+  readonly total: Value;
+  readonly positions: Value | null;
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+const dataTypes: Readonly<Record<WeightDtype, DataType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
