@@ -15,15 +15,11 @@ import type {
   Value,
 } from './types.ts';
 import { dataTypeOf, elementCount, elementSize, formatShape, formatType } from './types.ts';
+import type { VerifyOptions } from './verify.ts';
 import { verifyGraph } from './verify.ts';
 
 /** Constants up to this many bytes are shared when equal: shapes, scalars, rotary tables of small models. */
 const sharedConstantBytes = 64 * 1024;
-
-export interface BuildOptions {
-  /** Accept nodes and initialisers that no output needs. The runtime executes every node all the same. */
-  readonly allowUnused?: boolean;
-}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -39,6 +35,8 @@ export abstract class BuilderCore {
   readonly #outputs: Value[] = [];
   readonly #constants = new Map<string, Value>();
   #prefix = '';
+  /** Values with smaller ids stand in a graph that was handed out. */
+  #firstUnbuilt = 0;
 
   constructor(name: string) {
     this.#name = name;
@@ -105,20 +103,18 @@ export abstract class BuilderCore {
 
   /**
    * Makes `value` a result that the runtime can fetch under `name`. A node's result takes the name itself; an
-   * input, an initialiser or a value that is a result already is passed through an `identity`.
+   * input, an initialiser or a value that is an output already is passed through an `identity`.
    */
   output(name: string, value: Value): void {
     const own = this.#own('output', value);
-    if (!this.#results.has(own) || this.#outputs.includes(own)) {
-      this.#outputs.push(...this.apply('identity', [own], {}, name));
-      return;
-    }
-    own.name = this.#claim(`${this.#prefix}${name}`);
-    this.#outputs.push(own);
+    const full = `${this.#prefix}${name}`;
+    const isFree = this.#results.has(own) && !this.#outputs.includes(own) && own.id >= this.#firstUnbuilt;
+    if (isFree && own.name !== full) own.name = this.#claim(full);
+    this.#outputs.push(isFree ? own : this.applyOne('identity', [own], {}, name));
   }
 
   /** The finished graph, verified; throws `GraphError` where something is never used. */
-  build(options: BuildOptions = {}): Graph {
+  build(options: VerifyOptions = {}): Graph {
     const graph: Graph = {
       name: this.#name,
       inputs: [...this.#inputs],
@@ -127,6 +123,7 @@ export abstract class BuilderCore {
       outputs: [...this.#outputs],
     };
     verifyGraph(graph, options);
+    this.#firstUnbuilt = this.#values.length;
     return graph;
   }
 
@@ -179,6 +176,11 @@ export abstract class BuilderCore {
 
   /** Reserves a name that the caller chose. */
   #claim(name: string): string {
+    if (name === '' || name.endsWith('/')) {
+      throw new GraphError(
+        `Graph ${this.#name}: expected a name that is not empty, got ${JSON.stringify(name)}.`,
+      );
+    }
     if (this.#names.has(name)) {
       throw new GraphError(
         `Graph ${this.#name}: expected a new name, got ${name}, which is taken; name each value once.`,

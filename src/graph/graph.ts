@@ -119,7 +119,7 @@ export class GraphBuilder extends BuilderCore {
     return this.applyOne('matMulNBits', inputs, options, name);
   }
 
-  /** Rows of a table: table `[rows, ...]`, ids i64 or i32 `[...]`, each below `rows` → `[...ids, ...]`. */
+  /** Rows of a table: table `[rows, ...]`, ids i64 or i32 `[...]`, each below `rows` (the runtime checks) → `[...ids, ...]`. */
   gather(table: Value, ids: Value, name?: string): Value {
     return this.applyOne('gather', [table, ids], {}, name);
   }
@@ -264,13 +264,14 @@ export class GraphBuilder extends BuilderCore {
    * Causal attention with `heads / kvHeads` query heads on each key head, over a cache:
    * query `[batch, position, heads · head size]` with key and value `[batch, position, kvHeads · head size]`,
    * or all three packed in query; pastKey, pastValue `[batch, kvHeads, capacity, head size]`; seqlens i32
-   * `[batch]`, valid positions of each row after this call, less 1; total i32 `[1]`, the longest row's valid
-   * positions; cos and sin `[context, head size / 2]` when `rotary`, else null.
+   * `[batch]`, valid positions of each row after this call, less 1; total i32 `[1]`, at most the capacity: of
+   * first prompts their padded length (by which the kernel knows them), else the longest row's valid positions;
+   * cos and sin `[context, head size / 2]` when `rotary`, else null.
    * → `[out [batch, position, heads · head size], presentKey, presentValue]`.
    *
    * Bind present to the buffers of past: the kernel then writes the new keys in place. It takes either first
    * prompts (nothing cached, rows ragged and right-padded; out is meaningless at padding), or one new position
-   * a row; more new positions behind cached ones only for a batch of 1. Rotary needs a head size that is a
+   * a row; several new positions behind cached ones only for a batch of 1. Rotary needs a head size that is a
    * multiple of 16, else of 8.
    */
   groupQueryAttention(

@@ -1,6 +1,5 @@
 /** The typed tensor graph language: build, print, verify, write as ONNX. */
 
-export type { BuildOptions } from './builder-core.ts';
 export { GraphBuilder } from './graph.ts';
 export type { WriteOnnxOptions } from './onnx.ts';
 export { writeOnnx } from './onnx.ts';

@@ -69,6 +69,7 @@ export const elementType: Readonly<Record<DataType, number>> = {
   bf16: 16,
 };
 
+/** A named attribute of a node; `type` says which of the fields holds it. */
 export interface AttributeProto {
   readonly name: string;
   readonly type: number;
@@ -77,6 +78,7 @@ export interface AttributeProto {
   readonly ints?: readonly number[];
 }
 
+/** One ONNX node; values are known by name. */
 export interface NodeProto {
   readonly name: string;
   readonly opType: string;
@@ -87,6 +89,7 @@ export interface NodeProto {
   readonly attribute: readonly AttributeProto[];
 }
 
+/** A constant, with its bytes or with the place of its bytes in a file. */
 export interface TensorProto {
   readonly name: string;
   readonly dataType: number;
@@ -96,6 +99,7 @@ export interface TensorProto {
   readonly externalData?: readonly { readonly key: string; readonly value: string }[];
 }
 
+/** Name and type of an input or output. */
 export interface ValueInfoProto {
   readonly name: string;
   readonly type: {
@@ -106,6 +110,7 @@ export interface ValueInfoProto {
   };
 }
 
+/** A whole model. */
 export interface ModelProto {
   readonly irVersion: number;
   readonly producerName: string;

@@ -7,6 +7,7 @@ import { operations } from './ops/registry.ts';
 import type { Graph, GraphNode, Initializer, Value } from './types.ts';
 import { formatValue } from './types.ts';
 
+/** Where the files of external initialisers lie. */
 export interface WriteOnnxOptions {
   /**
    * Absolute folder that the runtime is told to resolve external data against (session setting

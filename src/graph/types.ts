@@ -60,6 +60,7 @@ export interface ExternalInitializer extends FileRange {
   readonly value: Value;
 }
 
+/** A value whose numbers are known before the graph runs. */
 export type Initializer = InlineInitializer | ExternalInitializer;
 
 /** A finished graph; nodes stand in an order in which they can run. */
@@ -94,7 +95,7 @@ export function elementCount(shape: readonly Dim[]): number | undefined {
 }
 
 /** Whether two shapes are equal axis by axis. */
-export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
+function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }
 

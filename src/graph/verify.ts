@@ -6,8 +6,9 @@ import { formatNode } from './print.ts';
 import type { Graph, GraphNode, Initializer, TensorType, Value } from './types.ts';
 import { dataTypeOf, elementCount, elementSize, formatType, formatValue, sameType } from './types.ts';
 
+/** What a check lets pass. */
 export interface VerifyOptions {
-  /** Accept nodes and initialisers that no output needs. */
+  /** Accept nodes and initialisers that no output needs. The runtime executes every node all the same. */
   readonly allowUnused?: boolean;
 }
 
@@ -88,7 +89,7 @@ function verifyInitializer(graph: Graph, initializer: Initializer): void {
 
 function verifyTypes(graph: Graph, node: GraphNode): void {
   if (!Object.hasOwn(operations, node.op)) refuse(graph.name, `a known op, got ${formatNode(node)}`);
-  const types = operations[node.op].infer(node);
+  const types = inferTypes(graph, node);
   const stored: readonly TensorType[] = node.outputs.map((value) => value.type);
   if (types.length !== stored.length || !types.every((type, index) => sameType(type, stored[index]!))) {
     const inputs = node.inputs.map((value) => (value === null ? 'none' : formatValue(value))).join(', ');
@@ -96,6 +97,16 @@ function verifyTypes(graph: Graph, node: GraphNode): void {
       graph.name,
       `results ${types.map(formatType).join(', ')}, got ${formatNode(node)} with inputs ${inputs}`,
     );
+  }
+}
+
+function inferTypes(graph: Graph, node: GraphNode): readonly TensorType[] {
+  try {
+    return operations[node.op].infer(node);
+  } catch (error) {
+    if (error instanceof GraphError) throw error;
+    // A rule trusts the compiler on the kinds of its attributes; a hand-made node can break them.
+    return refuse(graph.name, `the attributes of ${node.op}, got ${formatNode(node)}`, error);
   }
 }
 
@@ -125,6 +136,6 @@ function verifyUse(graph: Graph): void {
   }
 }
 
-function refuse(graph: string, sentence: string): never {
-  throw new GraphError(`Graph ${graph}: expected ${sentence}.`, { details: { graph } });
+function refuse(graph: string, sentence: string, cause?: unknown): never {
+  throw new GraphError(`Graph ${graph}: expected ${sentence}.`, { details: { graph }, cause });
 }

@@ -5,20 +5,26 @@ import { formatShape } from '../types.ts';
 import type { OnnxAttribute, OpCall, OpDefinition, OpTable } from './definition.ts';
 import { operand, optionalOperand, reject, requireDtype, requireRank, requireType } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type AttentionOps = { rotaryEmbedding: RotaryAttributes; groupQueryAttention: AttentionAttributes };
 
+/** How the last axis splits into heads. */
 export type RotaryAttributes = {
   /** Number of heads in the last axis of x. */
   readonly heads: number;
 };
 
+/** Heads, and what changes their scores. */
 export type AttentionAttributes = {
   /** Query heads; a multiple of `kvHeads`. */
   readonly heads: number;
   readonly kvHeads: number;
   /** Rotate queries and keys inside, with the cos and sin inputs; position = place in the row. */
   readonly rotary: boolean;
-  /** Positions that a token sees, itself included (`sliding_window` of Hugging Face); default: all before it. */
+  /**
+   * Positions that a token sees, itself included; default: all up to itself. Hugging Face's `sliding_window` and
+   * the kernel's `local_window_size` count the same way, as the tests show for prompts and single steps.
+   */
   readonly window?: number;
   /** Factor on the scores; default 1 / √head size. */
   readonly scale?: number;
@@ -91,6 +97,7 @@ const groupQueryAttention: OpDefinition<AttentionAttributes> = {
   },
 };
 
+/** Definitions of this file's ops. */
 export const attentionOps: OpTable<AttentionOps> = { rotaryEmbedding, groupQueryAttention };
 
 function requireAttributes(call: OpCall<AttentionAttributes>): void {

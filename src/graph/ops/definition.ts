@@ -5,8 +5,9 @@
 
 import { GraphError } from '../../errors.ts';
 import type { DataType, Dim, TensorType, Value } from '../types.ts';
-import { formatShape, formatType, formatValue } from '../types.ts';
+import { formatShape, formatType, formatValue, sameType } from '../types.ts';
 
+/** Numbers, flags, names, and lists of numbers or axes. */
 export type AttributeValue = number | boolean | string | readonly Dim[];
 /** Compile-time parameters of a node; absent ones have no key. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
@@ -20,6 +21,7 @@ export interface OpCall<A extends Attributes = Attributes> {
   readonly attributes: A;
 }
 
+/** An attribute with its ONNX kind; `dataType` is the code of an element type. */
 export type OnnxAttribute =
   | { readonly int: number }
   | { readonly float: number }
@@ -38,6 +40,7 @@ export interface OnnxCall {
   readonly outputSlots?: readonly number[];
 }
 
+/** An op as data. */
 export interface OpDefinition<A extends Attributes = Attributes> {
   /** Output types, or a `GraphError` that names op, inputs, what was expected and what came. */
   infer(call: OpCall<A>): readonly TensorType[];
@@ -72,6 +75,7 @@ export function optionalOperand(call: OpCall, index: number): TensorType | undef
   return call.inputs[index]?.type;
 }
 
+/** Refuses an element type that is not among `allowed`. */
 export function requireDtype(
   call: OpCall,
   type: TensorType,
@@ -81,18 +85,16 @@ export function requireDtype(
   if (!allowed.includes(type.dtype)) reject(call, `${what} of type ${allowed.join(' or ')}`, type.dtype);
 }
 
+/** Refuses another number of axes. */
 export function requireRank(call: OpCall, type: TensorType, what: string, rank: number): void {
   if (type.shape.length !== rank) {
     reject(call, `${what} with ${rank} ${rank === 1 ? 'axis' : 'axes'}`, formatShape(type.shape));
   }
 }
 
+/** Refuses a type other than `expected`. */
 export function requireType(call: OpCall, type: TensorType, what: string, expected: TensorType): void {
-  const { shape } = type;
-  const fits = type.dtype === expected.dtype && shape.length === expected.shape.length;
-  if (!fits || shape.some((dim, axis) => dim !== expected.shape[axis])) {
-    reject(call, `${what} of type ${formatType(expected)}`, formatType(type));
-  }
+  if (!sameType(type, expected)) reject(call, `${what} of type ${formatType(expected)}`, formatType(type));
 }
 
 /** Axis counted from the front; negative ones count from the back. */
@@ -111,7 +113,7 @@ export function resolveAxes(call: OpCall, axes: readonly number[], rank: number)
   return resolved;
 }
 
-/** Refuses shapes with negative, fractional or unnamed axes. */
+/** Refuses shapes with negative or fractional axes, or empty names. */
 export function requireShape(call: OpCall, shape: readonly Dim[]): void {
   if (!isShape(shape)) reject(call, 'axes that are names or whole numbers ≥ 0', formatShape(shape));
 }

@@ -4,6 +4,7 @@ import type { DataType } from '../types.ts';
 import type { NoAttributes, OnnxCall, OpDefinition, OpTable } from './definition.ts';
 import { broadcastShapes, operand, reject, requireDtype } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type ElementwiseOps = {
   add: NoAttributes;
   sub: NoAttributes;
@@ -23,11 +24,13 @@ export type ElementwiseOps = {
   cast: CastAttributes;
 };
 
+/** The element type of the result. */
 export type CastAttributes = { readonly to: DataType };
 
 const floats: readonly DataType[] = ['f32', 'f16', 'f64'];
 const numbers: readonly DataType[] = [...floats, 'i32', 'i64'];
 
+/** Definitions of this file's ops. */
 export const elementwiseOps: OpTable<ElementwiseOps> = {
   add: binary('Add'),
   sub: binary('Sub'),

@@ -4,6 +4,7 @@ import type { DataType } from '../types.ts';
 import type { NoAttributes, OpDefinition, OpTable } from './definition.ts';
 import { operand, reject, requireDtype, requireRank } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type LookupOps = { gather: NoAttributes; gatherRows: NoAttributes };
 
 const indices: readonly DataType[] = ['i32', 'i64'];
@@ -34,4 +35,5 @@ const gatherRows: OpDefinition<NoAttributes> = {
   onnx: () => ({ type: 'GatherND', attributes: { batch_dims: { int: 1 } } }),
 };
 
+/** Definitions of this file's ops. */
 export const lookupOps: OpTable<LookupOps> = { gather, gatherRows };

@@ -4,8 +4,10 @@ import type { TensorType } from '../types.ts';
 import type { OpCall, OpDefinition, OpTable } from './definition.ts';
 import { operand, reject, requireDtype, requireType } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type NormOps = { rmsNorm: NormAttributes; addRmsNorm: NormAttributes };
 
+/** Guard against division by 0. */
 export type NormAttributes = {
   /** Added to the mean square before the root. */
   readonly epsilon: number;
@@ -41,6 +43,7 @@ const addRmsNorm: OpDefinition<NormAttributes> = {
   }),
 };
 
+/** Definitions of this file's ops. */
 export const normOps: OpTable<NormOps> = { rmsNorm, addRmsNorm };
 
 function requireNorm(call: OpCall<NormAttributes>, x: TensorType, gain: TensorType): void {

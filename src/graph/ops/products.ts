@@ -5,8 +5,10 @@ import { formatShape } from '../types.ts';
 import type { OnnxAttribute, OpDefinition, OpTable } from './definition.ts';
 import { broadcastShapes, operand, reject, requireDtype } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type ProductOps = { matMul: MatMulAttributes };
 
+/** How the factors are read. */
 export type MatMulAttributes = {
   /** Swap the last two axes of `a` first. */
   readonly transposeA?: boolean;
@@ -43,6 +45,7 @@ const matMul: OpDefinition<MatMulAttributes> = {
   },
 };
 
+/** Definitions of this file's ops. */
 export const productOps: OpTable<ProductOps> = { matMul };
 
 function isFused({ transposeA, transposeB, alpha }: MatMulAttributes): boolean {

@@ -5,8 +5,10 @@ import { formatShape } from '../types.ts';
 import type { OnnxAttribute, OpCall, OpDefinition, OpTable } from './definition.ts';
 import { operand, optionalOperand, reject, requireDtype, requireType } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type QuantisedOps = { matMulNBits: MatMulNBitsAttributes };
 
+/** Layout of the quantised weight. */
 export type MatMulNBitsAttributes = {
   /** Input width. */
   readonly K: number;
@@ -53,6 +55,7 @@ const matMulNBits: OpDefinition<MatMulNBitsAttributes> = {
   },
 };
 
+/** Definitions of this file's ops. */
 export const quantisedOps: OpTable<QuantisedOps> = { matMulNBits };
 
 function requireAttributes(call: OpCall<MatMulNBitsAttributes>): void {

@@ -4,6 +4,7 @@ import type { DataType, Dim } from '../types.ts';
 import type { OpDefinition, OpTable } from './definition.ts';
 import { operand, reject, requireDtype, resolveAxes, resolveAxis } from './definition.ts';
 
+/** Ops of this file with their attributes. */
 export type ReductionOps = {
   reduceSum: ReduceAttributes;
   reduceMean: ReduceAttributes;
@@ -12,6 +13,7 @@ export type ReductionOps = {
   logSoftmax: AxisAttributes;
 };
 
+/** Which axes are folded. */
 export type ReduceAttributes = {
   /** At least one; negative ones count from the back. */
   readonly axes: readonly number[];
@@ -19,6 +21,7 @@ export type ReduceAttributes = {
   readonly keepDims: boolean;
 };
 
+/** The axis along which numbers are normalised. */
 export type AxisAttributes = {
   /** Negative counts from the back. */
   readonly axis: number;
@@ -26,6 +29,7 @@ export type AxisAttributes = {
 
 const floats: readonly DataType[] = ['f32', 'f16', 'f64'];
 
+/** Definitions of this file's ops. */
 export const reductionOps: OpTable<ReductionOps> = {
   reduceSum: reduce('ReduceSum', true),
   reduceMean: reduce('ReduceMean', false),

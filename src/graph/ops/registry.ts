@@ -30,6 +30,7 @@ export type OpAttributes = ElementwiseOps &
   AttentionOps &
   QuantisedOps;
 
+/** The name of an op. */
 export type OpName = keyof OpAttributes;
 
 const table: OpTable<OpAttributes> = {

@@ -6,6 +6,7 @@ import type { Attributes, OpCall, OpDefinition, OpTable } from './definition.ts'
 import { operand, reject, requireShape, resolveAxes, resolveAxis } from './definition.ts';
 import { planReshape } from './reshape.ts';
 
+/** Ops of this file with their attributes. */
 export type ShapeOps = {
   reshape: ShapeAttributes;
   expand: ShapeAttributes;
@@ -17,17 +18,21 @@ export type ShapeOps = {
   split: SplitAttributes;
 };
 
+/** The shape of the result. */
 export type ShapeAttributes = { readonly shape: readonly Dim[] };
 /** Axis `i` of the result is axis `permutation[i]` of the input. */
 export type TransposeAttributes = { readonly permutation: readonly number[] };
+/** Axes that are added or dropped. */
 export type AxesAttributes = { readonly axes: readonly number[] };
 
+/** Where parts are joined. */
 export type ConcatAttributes = {
   readonly axis: number;
   /** Length of the joined axis, needed where a part's is named; the caller vouches for it. */
   readonly length?: Dim;
 };
 
+/** Which part of an axis is kept. */
 export type SliceAttributes = {
   readonly axis: number;
   /** First index; negative counts from the end. */
@@ -38,6 +43,7 @@ export type SliceAttributes = {
   readonly length?: Dim;
 };
 
+/** Lengths of consecutive parts of an axis. */
 export type SplitAttributes = { readonly axis: number; readonly sizes: readonly number[] };
 
 const reshape: OpDefinition<ShapeAttributes> = {
@@ -165,6 +171,7 @@ const split: OpDefinition<SplitAttributes> = {
   }),
 };
 
+/** Definitions of this file's ops. */
 export const shapeOps: OpTable<ShapeOps> = {
   reshape,
   expand,
