@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
-    // The runtime uses both cores of a small machine; more workers only wait for each other.
+    // Two workers with one thread each: threads of several runtimes on few cores spin against each other.
     maxWorkers: 2,
+    env: { PERSONA_THREADS: '1' },
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

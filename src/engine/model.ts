@@ -20,7 +20,7 @@ export interface LanguageModel {
 }
 
 export interface LoadOptions {
-  /** Threads of the runtime; default: the machine's cores. */
+  /** Threads of the runtime; default: PERSONA_THREADS in the environment, else the machine's cores. */
   readonly threads?: number;
   /** Longest row that will be run, in tokens; default: the checkpoint's own limit, at most 32,768. */
   readonly context?: number;

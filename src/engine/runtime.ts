@@ -199,7 +199,7 @@ export class Runtime {
     const onePass = this.options.purpose === 'one-pass';
     try {
       return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-        intraOpNumThreads: this.options.threads ?? os.availableParallelism(),
+        intraOpNumThreads: this.options.threads ?? defaultThreads(),
         executionProviders: ['cpu'],
         logSeverityLevel: 3,
         extra: {
@@ -213,6 +213,12 @@ export class Runtime {
       throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
     }
   }
+}
+
+/** The machine's cores, unless the environment names a number, as a scheduler that shares the machine does. */
+function defaultThreads(): number {
+  const named = Number(process.env['PERSONA_THREADS']);
+  return Number.isInteger(named) && named > 0 ? named : os.availableParallelism();
 }
 
 async function runSession(

@@ -59,6 +59,19 @@ describe('sampleToken', () => {
   });
 });
 
+describe('sampleToken on broken logits', () => {
+  it.each([
+    ['NaN', Float32Array.of(0, Number.NaN, 1)],
+    ['infinity', Float32Array.of(0, Infinity, 1)],
+    ['nothing but minus infinity', Float32Array.of(-Infinity, -Infinity)],
+  ])('refuses %s', (_, broken) => {
+    expect(() => sampleToken(broken, { temperature: 0, topP: 1 }, fixed(0))).toThrow(
+      /expected finite logits/,
+    );
+    expect(() => sampleToken(broken, { temperature: 1, topP: 0.5 }, fixed(0))).toThrow(/too strong/);
+  });
+});
+
 describe('negativeLogLikelihood', () => {
   it('is minus the log of the softmax', () => {
     const total = [...logits].reduce((sum, value) => sum + Math.exp(value), 0);

@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts';
 import type { Random } from '../util/random.ts';
 
 export interface SamplingOptions {
@@ -10,10 +11,17 @@ export interface SamplingOptions {
 /**
  * Draws a token from `logits` [vocabulary]. Sums run in token order in Float64, so the same logits and the
  * same place in the random stream give the same token anywhere. Ties go to the smaller id.
+ * @throws EngineError where the logits are not numbers.
  */
 export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
-  if (options.temperature === 0) return argmax(logits);
-  const weights = softmaxWeights(logits, options.temperature);
+  const best = argmax(logits);
+  if (!Number.isFinite(logits[best])) {
+    throw new EngineError(
+      `expected finite logits, got ${logits[best]}; an intervention is too strong for the model, or its weights are damaged`,
+    );
+  }
+  if (options.temperature === 0) return best;
+  const weights = softmaxWeights(logits, logits[best] as number, options.temperature);
   const candidates = options.topP < 1 ? nucleus(weights, options.topP) : null;
   let total = 0;
   forEachCandidate(weights, candidates, (_, weight) => {
@@ -30,11 +38,13 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, rand
   return chosen;
 }
 
-/** Index of the largest value, the first of equals. */
+/** Index of the largest value, the first of equals; of a NaN where there is one. */
 export function argmax(values: Float32Array): number {
   let best = 0;
-  for (let i = 1; i < values.length; i++) {
-    if ((values[i] as number) > (values[best] as number)) best = i;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (Number.isNaN(value)) return i;
+    if (value > (values[best] as number)) best = i;
   }
   return best;
 }
@@ -48,8 +58,7 @@ export function negativeLogLikelihood(logits: Float32Array, id: number): number 
 }
 
 /** exp((logit − largest) / temperature): probabilities but for their common factor. */
-function softmaxWeights(logits: Float32Array, temperature: number): Float64Array {
-  const largest = logits[argmax(logits)] as number;
+function softmaxWeights(logits: Float32Array, largest: number, temperature: number): Float64Array {
   const weights = new Float64Array(logits.length);
   for (let i = 0; i < logits.length; i++) {
     weights[i] = Math.exp(((logits[i] as number) - largest) / temperature);
