@@ -1,5 +1,12 @@
 /** What a checkpoint's `config.json` says, in one vocabulary for every family. */
 
+import type { BiasRule, ConfigDefaults, Family } from './families/family.ts';
+import { families, familyOf } from './families/index.ts';
+import { jsonFields, unsupported } from './json-fields.ts';
+import type { JsonFields } from './json-fields.ts';
+import type { Json, JsonObject } from './json-text.ts';
+import { parseRope } from './rope-config.ts';
+
 /** Rotary position embedding; `theta` is the base of the frequencies. */
 export type RopeScaling =
   | { readonly kind: 'default' }
@@ -41,4 +48,152 @@ export interface ModelConfig {
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | null;
+}
+
+/** Bounds of what config.json may claim, some times the largest published model: a lie ends here, not in memory. */
+const limits = {
+  vocabSize: 16_777_216,
+  width: 131_072,
+  mlpWidth: 1_048_576,
+  layers: 1024,
+  heads: 1024,
+  headSize: 1024,
+  positions: 134_217_728,
+  tokenIds: 1024,
+} as const;
+
+/**
+ * Reads config.json of a Hugging Face checkpoint, in the layouts of transformers 4 (`rope_theta`, `rope_scaling`) and 5
+ * (`rope_parameters`). Absent keys mean what Hugging Face's configuration class of the family says, but the sizes of
+ * the model, which must be there.
+ *
+ * @param file names the file in errors.
+ * @throws ModelError for an architecture that is not supported (family, activation, rotary kind, quantised weights);
+ *   ParseError for a value that cannot be.
+ */
+export function parseConfig(json: JsonObject, file: string): ModelConfig {
+  const fields = jsonFields(json, file);
+  const modelType = fields.optionalString('model_type');
+  if (modelType === undefined) throw fields.wrong('model_type', `one of ${[...families.keys()].join(', ')}`);
+  const family = familyOf(modelType);
+  refuseUnsupported(fields);
+  const sizes = parseSizes(fields, family);
+  return {
+    modelType,
+    ...sizes,
+    normEps: fields.optionalNumber('rms_norm_eps', 0, 1) ?? 1e-6,
+    tiedEmbeddings: fields.optionalBoolean('tie_word_embeddings') ?? false,
+    ...parseRope(fields, sizes.maxPositions),
+    windows: parseWindows(fields, family, sizes.layers),
+    qkvBias: hasBias(fields, family.qkvBias),
+    outputBias: hasBias(fields, family.outputBias),
+    mlpBias: hasBias(fields, family.mlpBias),
+    headNorm: family.weights.queryNorm !== null,
+    bosTokenId: tokenIds(fields, 'bos_token_id', family.defaults.bosTokenId, sizes.vocabSize)[0] ?? null,
+    eosTokenIds: tokenIds(fields, 'eos_token_id', family.defaults.eosTokenId, sizes.vocabSize),
+    padTokenId: tokenIds(fields, 'pad_token_id', null, sizes.vocabSize)[0] ?? null,
+  };
+}
+
+type Sizes = Pick<
+  ModelConfig,
+  'vocabSize' | 'width' | 'layers' | 'heads' | 'kvHeads' | 'headSize' | 'mlpWidth' | 'maxPositions'
+>;
+
+function parseSizes(fields: JsonFields, { defaults }: Family): Sizes {
+  const width = fields.integer('hidden_size', 1, limits.width);
+  const heads = fields.integer('num_attention_heads', 1, limits.heads);
+  const kvHeads =
+    fields.optionalInteger('num_key_value_heads', 1, limits.heads) ??
+    (fields.isNull('num_key_value_heads') || defaults.kvHeads === 'as heads' ? heads : defaults.kvHeads);
+  if (heads % kvHeads !== 0) {
+    throw fields.wrong('num_key_value_heads', `a divisor of num_attention_heads (${heads})`);
+  }
+  return {
+    vocabSize: fields.integer('vocab_size', 1, limits.vocabSize),
+    width,
+    layers: fields.integer('num_hidden_layers', 1, limits.layers),
+    heads,
+    kvHeads,
+    headSize: parseHeadSize(fields, width, heads, defaults.headSize),
+    mlpWidth: fields.integer('intermediate_size', 1, limits.mlpWidth),
+    maxPositions:
+      fields.optionalInteger('max_position_embeddings', 1, limits.positions) ?? defaults.maxPositions,
+  };
+}
+
+/** The rotary embedding turns pairs of values, so a head's size is even. */
+function parseHeadSize(
+  fields: JsonFields,
+  width: number,
+  heads: number,
+  fallback: ConfigDefaults['headSize'],
+): number {
+  const given = fields.optionalInteger('head_dim', 2, limits.headSize);
+  if (given !== undefined) {
+    if (given % 2 !== 0) throw fields.wrong('head_dim', 'an even number');
+    return given;
+  }
+  if (fallback !== 'width / heads' && !fields.isNull('head_dim')) return fallback;
+  const size = width / heads;
+  if (size % 2 !== 0 || size > limits.headSize) {
+    throw fields.wrong(
+      'hidden_size',
+      `num_attention_heads (${heads}) times an even head size of at most ${limits.headSize}`,
+    );
+  }
+  return size;
+}
+
+function parseWindows(fields: JsonFields, family: Family, layers: number): (number | null)[] {
+  const none = Array.from<null>({ length: layers }).fill(null);
+  if (family.windows === 'none') return none;
+  const window =
+    fields.optionalInteger('sliding_window', 1, limits.positions) ??
+    (fields.isNull('sliding_window') ? null : family.defaults.slidingWindow);
+  if (window === null) return none;
+  if (family.windows === 'every-block') return none.map(() => window);
+  if (fields.optionalBoolean('use_sliding_window') !== true) return none;
+  const types = fields.raw('layer_types');
+  if (types === undefined) {
+    const first =
+      fields.optionalInteger('max_window_layers', 0, limits.layers) ?? family.defaults.maxWindowLayers;
+    return none.map((_, layer) => (layer >= first ? window : null));
+  }
+  if (!Array.isArray(types) || types.length !== layers || !types.every(isLayerType)) {
+    throw fields.wrong('layer_types', `a list of ${layers}, each full_attention or sliding_attention`);
+  }
+  return types.map((type) => (type === 'sliding_attention' ? window : null));
+}
+
+function isLayerType(type: Json): boolean {
+  return type === 'full_attention' || type === 'sliding_attention';
+}
+
+function hasBias(fields: JsonFields, rule: BiasRule): boolean {
+  if (typeof rule === 'string') return rule === 'always';
+  return fields.optionalBoolean(rule.key) ?? false;
+}
+
+/**
+ * A number or a list of them. Ids outside the vocabulary can be neither fed nor sampled and are left out: older
+ * checkpoints write −1 for "none".
+ */
+function tokenIds(fields: JsonFields, name: string, fallback: number | null, vocabSize: number): number[] {
+  const given = fields.raw(name) ?? (fields.isNull(name) ? [] : (fallback ?? []));
+  const ids: readonly Json[] = Array.isArray(given) ? given : [given];
+  if (ids.length > limits.tokenIds || !ids.every((id) => Number.isSafeInteger(id))) {
+    throw fields.wrong(name, `an integer or a list of at most ${limits.tokenIds} integers`);
+  }
+  return (ids as readonly number[]).filter((id) => id >= 0 && id < vocabSize);
+}
+
+/** What would load and then compute something else than the checkpoint means is refused by name. */
+function refuseUnsupported(fields: JsonFields): void {
+  const activation = fields.optionalString('hidden_act') ?? 'silu';
+  if (activation !== 'silu') throw unsupported(fields, 'hidden_act', '"silu"', activation);
+  if (fields.raw('quantization_config') !== undefined) {
+    const method = fields.optionalObject('quantization_config')?.raw('quant_method');
+    throw unsupported(fields, 'quantization_config', 'F32, F16 or BF16 weights (no such key)', method);
+  }
 }

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { withTimeLimit } from './time-limit.ts';
+
+const late = (): Error => new RangeError('late');
+
+describe('withTimeLimit', () => {
+  it('gives what the work gives and throws what it throws', () => {
+    expect(withTimeLimit(1_000, () => [1], late)).toEqual([1]);
+    const thrown = new TypeError('mine');
+    const failing = (): never => {
+      throw thrown;
+    };
+    expect(() => withTimeLimit(1_000, failing, late)).toThrow(thrown);
+  });
+
+  it.each([
+    [
+      'a loop',
+      () => {
+        for (;;);
+      },
+    ],
+    ['a regular expression', () => /(a+)+$/.test(`${'a'.repeat(40)}!`)],
+    [
+      'a loop that catches everything',
+      () => {
+        for (;;) {
+          try {
+            for (;;);
+          } catch {
+            // What stops the work cannot be caught here.
+          }
+        }
+      },
+    ],
+  ])('stops %s', (_, work) => {
+    expect(() => withTimeLimit(20, work, late)).toThrow('late');
+  });
+
+  it('can be nested', () => {
+    const inner = (): string => withTimeLimit(1_000, () => 'inner', late);
+    expect(withTimeLimit(1_000, () => `${inner()}, ${inner()}`, late)).toBe('inner, inner');
+  });
+});
