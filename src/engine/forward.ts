@@ -3,7 +3,7 @@ import { EditFeeds } from './edit-feeds.ts';
 import { type InterventionPlan, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { pools, type TokenPlace } from './positions.ts';
-import { paddedLength, type Runtime, type StepResult } from './runtime.ts';
+import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
 import { negativeLogLikelihood } from './sample.ts';
 import type { ForwardOptions, ForwardResult, ForwardRow, Pooled, Pooling } from './types.ts';
 
@@ -30,11 +30,11 @@ export async function* forwardRows(
   const prepared = rows.map((row, index) => prepareRow(runtime, row, index, options));
   for (const batch of toBatches(runtime, prepared, options)) {
     if (options.signal?.aborted === true) throw new AbortError('stopped before all rows were run');
-    const positions = paddedLength(batch);
+    const longest = Math.max(...batch.map((row) => row.tokens.length));
     const queries = Math.max(...batch.map((row) => row.queries.length));
-    const result = await runBatch(runtime, batch, positions, options);
+    const result = await runBatch(runtime, batch, options);
     for (const [b, row] of batch.entries())
-      yield toResult(runtime, row, { b, positions, queries, ...result }, options);
+      yield toResult(runtime, row, { b, longest, queries, ...result }, options);
   }
 }
 
@@ -124,9 +124,9 @@ function* toBatches(
 async function runBatch(
   runtime: Runtime,
   batch: readonly PreparedRow[],
-  positions: number,
   options: ForwardOptions,
 ): Promise<StepResult> {
+  const positions = paddedLength(batch);
   const plans = batch.map((row) => row.plan);
   // No token is fed after this step, so one buffer serves the keys and values of every block in turn.
   const cache = new KvCache(runtime.config, batch.length, positions, false);
@@ -135,14 +135,15 @@ async function runBatch(
     positions,
     cache: cache.view(0, batch.length),
     pool: poolWeights(runtime, batch, positions, options),
-    queries: queryIndex(batch),
+    queries: positionIndex(batch.map((row) => row.queries)),
+    tokens: options.tokens === true ? positionIndex(batch.map(allPositions)) : noPositions,
     edits: new EditFeeds(runtime.config, plans),
     stages: Math.max(...plans.map((plan) => plan.stages)),
     adapter: options.adapter,
   });
 }
 
-/** One reading a pooling, then, where every token is wanted, one reading a position. */
+/** One reading a pooling. */
 function poolWeights(
   runtime: Runtime,
   batch: readonly PreparedRow[],
@@ -150,35 +151,38 @@ function poolWeights(
   options: ForwardOptions,
 ): { readings: number; weights: Float32Array } {
   const poolings = options.pool ?? [];
-  const readings = poolings.length + (options.tokens === true ? positions : 0);
+  const readings = poolings.length;
   const weights = new Float32Array(batch.length * readings * positions);
   batch.forEach((row, b) => {
     poolings.forEach((pooling, r) => {
       const taken = row.tokens.filter((place) => pools(pooling, place, runtime.endsSentence));
       for (const place of taken) weights[(b * readings + r) * positions + place.index] = 1 / taken.length;
     });
-    for (let r = poolings.length; r < readings; r++) {
-      weights[(b * readings + r) * positions + (r - poolings.length)] = 1;
-    }
   });
   return { readings, weights };
 }
 
-function queryIndex(batch: readonly PreparedRow[]): { count: number; index: BigInt64Array } {
-  const count = Math.max(...batch.map((row) => row.queries.length));
-  const index = new BigInt64Array(batch.length * count);
-  batch.forEach((row, b) => {
-    row.queries.forEach((position, q) => {
-      index[b * count + q] = BigInt(position);
+/** Lists of unequal lengths side by side; what is read at the padding is not looked at. */
+function positionIndex(lists: readonly (readonly number[])[]): PositionIndex {
+  const count = Math.max(...lists.map((list) => list.length));
+  const index = new BigInt64Array(lists.length * count);
+  lists.forEach((list, b) => {
+    list.forEach((position, i) => {
+      index[b * count + i] = BigInt(position);
     });
   });
   return { count, index };
 }
 
+function allPositions(row: PreparedRow): number[] {
+  return row.tokens.map((place) => place.index);
+}
+
 /** A batch's results and where in it a row stands. */
 interface RowInBatch extends StepResult {
   readonly b: number;
-  readonly positions: number;
+  /** Tokens of the batch's longest row. */
+  readonly longest: number;
   /** Logit rows a batch row. */
   readonly queries: number;
 }
@@ -190,20 +194,21 @@ function toResult(
   options: ForwardOptions,
 ): ForwardResult {
   const { config } = runtime;
-  const { b, positions } = place;
+  const { b, longest } = place;
   const poolings = options.pool ?? [];
-  const readings = poolings.length + (options.tokens === true ? positions : 0);
   const reading = (config.layers + 1) * config.width;
-  const tap = (r: number, count: number): Float32Array =>
-    place.taps.slice((b * readings + r) * reading, (b * readings + r + count) * reading);
+  const tokens = longest * reading;
   const pooled: Partial<Record<Pooling, Float32Array>> = {};
   poolings.forEach((pooling, r) => {
-    pooled[pooling] = tap(r, 1);
+    const start = (b * poolings.length + r) * reading;
+    pooled[pooling] = place.taps.slice(start, start + reading);
   });
   return {
     index: row.index,
     pooled: pooled satisfies Pooled,
-    ...(options.tokens === true ? { tokens: tap(poolings.length, row.tokens.length) } : {}),
+    ...(options.tokens === true
+      ? { tokens: place.tokens.slice(b * tokens, b * tokens + row.tokens.length * reading) }
+      : {}),
     ...logitResults(runtime, row, place, options),
   };
 }

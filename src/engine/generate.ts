@@ -6,7 +6,7 @@ import { type InterventionPlan, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
-import { paddedLength, type Runtime, type StepResult } from './runtime.ts';
+import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
 import { sampleToken } from './sample.ts';
 import type { Generated, GenerateOptions, GenerateRow } from './types.ts';
 
@@ -146,12 +146,12 @@ class Batch {
     const unique = [...leaders.values()];
     const followers = joining.filter((row) => leaders.get(row.prefillKey) !== row);
     const result = await this.prefill(unique, first);
-    const readings = unique.map((_, b) => this.readings(result, b, 2));
     const ordered = [...unique, ...followers];
     ordered.forEach((row, i) => {
       const b = unique.indexOf(leaders.get(row.prefillKey) as RunningRow);
       if (i !== b) this.cache.copy(first + b, first + i, row.prompt.length);
-      row.pool.addPrompt(readings[b] as readonly Float32Array[]);
+      if (this.capturing)
+        row.pool.addPrompt(this.residuals(result.taps, 2 * b), this.residuals(result.taps, 2 * b + 1));
       row.ids.push(this.sample(row, result, b));
     });
     this.running.push(...ordered);
@@ -178,6 +178,7 @@ class Batch {
       cache: this.cache.view(first, rows.length),
       pool: { readings, weights },
       queries: { count: 1, index: BigInt64Array.from(rows, (row) => BigInt(row.prompt.length - 1)) },
+      tokens: noPositions,
       edits: new EditFeeds(this.runtime.config, plans),
       stages: Math.max(...plans.map((plan) => plan.stages)),
       adapter: this.options.adapter,
@@ -195,20 +196,20 @@ class Batch {
         promptLength: row.prompt.length,
       }),
     );
-    const readings = this.capturing ? 1 : 0;
+    const only: PositionIndex = { count: 1, index: new BigInt64Array(rows.length) };
     const result = await this.runtime.step({
       rows: tokens.map((token) => ({ tokens: [token] })),
       positions: 1,
       cache: this.standing.views,
-      pool: { readings, weights: new Float32Array(rows.length * readings).fill(1) },
-      queries: { count: 1, index: new BigInt64Array(rows.length) },
+      pool: { readings: 0, weights: new Float32Array(0) },
+      queries: only,
+      tokens: this.capturing ? only : noPositions,
       edits: this.standing.edits,
       stages: this.standing.stages,
       adapter: this.options.adapter,
     });
     rows.forEach((row, b) => {
-      if (this.capturing)
-        row.pool.addToken(tokens[b] as TokenPlace, this.readings(result, b, 1)[0] as Float32Array);
+      if (this.capturing) row.pool.addToken(tokens[b] as TokenPlace, this.residuals(result.tokens, b));
       if (row.ids.length < this.options.maxTokens) row.ids.push(this.sample(row, result, b));
       else row.pool.complete = true;
     });
@@ -261,12 +262,9 @@ class Batch {
     return sampleToken(logits, { temperature, topP }, row.random);
   }
 
-  /** The `count` readings of batch row `b`, `[L+1, width]` each. */
-  private readings(result: StepResult, b: number, count: number): Float32Array[] {
-    if (!this.capturing) return [];
+  /** Reading `i` of taps or tokens, `[L+1, width]`. */
+  private residuals(readings: Float32Array, i: number): Float32Array {
     const size = (this.runtime.config.layers + 1) * this.runtime.config.width;
-    return Array.from({ length: count }, (_, r) =>
-      result.taps.subarray((b * count + r) * size, (b * count + r + 1) * size),
-    );
+    return readings.subarray(i * size, (i + 1) * size);
   }
 }

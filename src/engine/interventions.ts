@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { narrow } from './transformer.ts';
 import type { Intervention, Positions } from './types.ts';
 
 /** One direction's edit in the form the graph computes: h ← h + (add + clamp(h·d, min, max) − h·d) · d. */
@@ -110,15 +111,14 @@ function orthonormalise(group: readonly NumberedIntervention[], notes: string[])
   return basis.map((vector) => Float32Array.from(vector));
 }
 
-/** Puts each edit into the first stage after every earlier edit that it does not commute with. */
+/** Puts each edit into the first stage with room after every earlier edit that it does not commute with. */
 function toStages(edits: readonly Edit[]): Edit[][] {
   const stages: Edit[][] = [];
-  const placed: { edit: Edit; stage: number }[] = [];
   for (const edit of edits) {
-    const blocking = placed.filter((other) => !commute(edit, other.edit)).map((other) => other.stage);
-    const stage = blocking.length === 0 ? 0 : Math.max(...blocking) + 1;
+    const blocking = stages.findLastIndex((stage) => stage.some((other) => !commute(edit, other)));
+    let stage = blocking + 1;
+    while ((stages[stage]?.length ?? 0) >= narrow) stage++;
     (stages[stage] ??= []).push(edit);
-    placed.push({ edit, stage });
   }
   return stages;
 }

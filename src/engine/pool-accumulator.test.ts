@@ -13,7 +13,7 @@ describe('PoolAccumulator', () => {
       ['response_mean', 'boundary_mean', 'prompt_mean', 'prompt_last'],
       period,
     );
-    pool.addPrompt([residuals(5, 50), residuals(1, 10)]);
+    pool.addPrompt(residuals(5, 50), residuals(1, 10));
     pool.addToken({ id: 3, index: 2, promptLength: 2 }, residuals(2, 20));
     pool.addToken({ id: 9, index: 3, promptLength: 2 }, residuals(4, 40));
     expect(pool.pooled()).toEqual({
@@ -26,7 +26,7 @@ describe('PoolAccumulator', () => {
 
   it('has no response mean where no token was generated', () => {
     const pool = new PoolAccumulator(config, ['response_mean', 'prompt_last'], null);
-    pool.addPrompt([residuals(5, 50), residuals(1, 10)]);
+    pool.addPrompt(residuals(5, 50), residuals(1, 10));
     expect(pool.pooled()).toEqual({ prompt_last: residuals(1, 10) });
   });
 });

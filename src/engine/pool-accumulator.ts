@@ -22,10 +22,8 @@ export class PoolAccumulator {
     this.endsSentence = endsSentence;
   }
 
-  /** Readings of the prompt: its mean and its last token, `[L+1, width]` each; none where nothing is captured. */
-  addPrompt(readings: readonly Float32Array[]): void {
-    const [mean, last] = readings;
-    if (mean === undefined || last === undefined) return;
+  /** The residuals `[L+1, width]` of the prompt: their mean and those of its last token. */
+  addPrompt(mean: Float32Array, last: Float32Array): void {
     this.promptMean = mean.slice();
     this.promptLast = last.slice();
     if (this.wanted.includes('boundary_mean')) this.add('boundary_mean', last);

@@ -11,7 +11,8 @@ import { projections, type ModelWeights, type WeightSource } from '../model/weig
 import type { EditFeeds } from './edit-feeds.ts';
 import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
-import { buildTransformer, type GraphRoom, names, rotatesInside } from './transformer.ts';
+import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
+import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
 /** Rotary tables grow with the context; longer rows are run by asking for a longer context. */
 const defaultContextLimit = 32_768;
@@ -27,6 +28,14 @@ export interface StepRow {
   readonly tokens: readonly TokenPlace[];
 }
 
+/** `count` positions of every row, `[batch, count]`. */
+export interface PositionIndex {
+  readonly count: number;
+  readonly index: BigInt64Array;
+}
+
+export const noPositions: PositionIndex = { count: 0, index: new BigInt64Array(0) };
+
 /**
  * One step of a batch: first prompts of any lengths (`past` 0 everywhere), or one token a row.
  * Rows shorter than the longest are padded on the right; padding takes part in nothing.
@@ -39,7 +48,9 @@ export interface Step {
   /** Weights `[batch, reading, position]` of the taps. */
   readonly pool: { readonly readings: number; readonly weights: Float32Array };
   /** Positions `[batch, query]` whose logits are wanted. */
-  readonly queries: { readonly count: number; readonly index: BigInt64Array };
+  readonly queries: PositionIndex;
+  /** Positions `[batch, token]` whose residuals are wanted. */
+  readonly tokens: PositionIndex;
   readonly edits: EditFeeds;
   /** Stages that the step's interventions need. */
   readonly stages: number;
@@ -49,6 +60,8 @@ export interface Step {
 export interface StepResult {
   /** `[batch, reading, L+1, width]`. */
   readonly taps: Float32Array;
+  /** `[batch, token, L+1, width]`. */
+  readonly tokens: Float32Array;
   /** `[batch, query, vocabulary]`. */
   readonly logits: Float32Array;
 }
@@ -121,7 +134,11 @@ export class Runtime {
       ),
       ...this.adapterFeeds(step.adapter),
     };
-    const fetches: Record<string, Tensor | null> = { [names.taps]: null, [names.logits]: null };
+    const fetches: Record<string, Tensor | null> = {
+      [names.taps]: null,
+      [names.tokens]: null,
+      [names.logits]: null,
+    };
     step.cache.forEach((block, i) => {
       for (const part of ['key', 'value'] as const) {
         feeds[names.past(i, part)] = block[part];
@@ -131,6 +148,7 @@ export class Runtime {
     const results = await runSession(this.session, feeds, fetches);
     return {
       taps: floatData(results[names.taps]),
+      tokens: floatData(results[names.tokens]),
       logits: floatData(results[names.logits]),
     };
   }
@@ -158,22 +176,20 @@ export class Runtime {
       [names.total]: new Tensor('int32', Int32Array.of(total), [1]),
       [names.pool]: new Tensor('float32', step.pool.weights, [batch, step.pool.readings, positions]),
       [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count]),
+      [names.tokenIndex]: new Tensor('int64', step.tokens.index, [batch, step.tokens.count]),
     };
   }
 
   private adapterFeeds(adapter: Adapter | undefined): Record<string, Tensor> {
     const feeds: Record<string, Tensor> = {};
     if (!this.room.adapters) return feeds;
+    const chunks = adapter === undefined ? null : adapterChunks(adapter);
     this.weights.blocks.forEach((block, i) => {
       for (const projection of projections) {
         const [out, input] = block.projections[projection].weight.shape as readonly [number, number];
-        const pair = adapter?.blocks[i]?.[projection] ?? {
-          rank: 0,
-          a: new Float32Array(0),
-          b: new Float32Array(0),
-        };
-        feeds[names.lora(i, projection, 'a')] = new Tensor('float32', pair.a, [pair.rank, input]);
-        feeds[names.lora(i, projection, 'b')] = new Tensor('float32', pair.b, [out, pair.rank]);
+        const { count, a, b } = chunks?.[i]?.[projection] ?? neutralChunk(out, input);
+        feeds[names.lora(i, projection, 'a')] = new Tensor('float32', a, [count, 1, narrow, input]);
+        feeds[names.lora(i, projection, 'b')] = new Tensor('float32', b, [count, 1, out, narrow]);
       }
     });
     return feeds;

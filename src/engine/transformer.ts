@@ -12,9 +12,15 @@ import { rotaryTables } from './rotary.ts';
 export interface GraphRoom {
   /** Groups of edits a layer that act one after the other; edits of one group act side by side. */
   readonly stages: number;
-  /** Whether every product has a LoRA beside it (of rank 0 where a call brings none). */
+  /** Whether every product has a LoRA beside it (one of zeros where a call brings none). */
   readonly adapters: boolean;
 }
+
+/** Columns up to which the runtime takes a sum in pieces of equal length whatever the batch. */
+export const narrow = 16;
+
+/** A power of two, so that it changes no bit; any value but 1 keeps single rows on the common kernel. */
+export const productFactor = 0.5;
 
 /** Names of the graph's inputs and outputs, in one place for the graph and for those who feed it. */
 export const names = {
@@ -24,7 +30,9 @@ export const names = {
   total: 'total',
   pool: 'pool',
   logitIndex: 'logit_index',
+  tokenIndex: 'token_index',
   taps: 'taps',
+  tokens: 'tokens',
   logits: 'logits',
   past: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/past.${part}`,
   present: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/present.${part}`,
@@ -49,9 +57,15 @@ export function rotatesInside(config: ModelConfig): boolean {
  *
  * Inputs: `ids` [batch, position]; `seqlens` [batch], tokens in the cache after this step less one; `total` [1],
  * the longest of them plus one; `pool` [batch, reading, position], weights of the taps; `logit_index`
- * [batch, query], positions whose logits are wanted; the cache `past.*` [batch, kvHeads, capacity, headSize];
- * `edit.*`, the interventions; `lora.*`, the adapter. Outputs: `taps` [batch, reading, layer, width], row l of
- * the third axis being layer l; `logits` [batch, query, vocabulary]; `present.*`, to be bound to the past's buffers.
+ * [batch, query] and `token_index` [batch, token], positions whose logits and residuals are wanted; the cache
+ * `past.*` [batch, kvHeads, capacity, headSize]; `edit.*`, the interventions; `lora.*`, the adapter. Outputs: `taps`
+ * [batch, reading, layer, width] and `tokens` [batch, token, layer, width], row l of the third axis being layer l;
+ * `logits` [batch, query, vocabulary]; `present.*`, to be bound to the past's buffers.
+ *
+ * A row's bits must not depend on its neighbours. The runtime's products with packed weights give that by
+ * themselves. Its products of two run-time tensors cut their sums where the number of columns tells them to, and
+ * have a kernel of their own for a single row; so every such product here has at most `narrow` columns or a
+ * sum no longer than that, and where a single row can occur, a factor (`alpha`) that rules that kernel out.
  */
 export function buildTransformer(
   config: ModelConfig,
@@ -91,13 +105,16 @@ class TransformerBuilder {
     const embedding = this.raw(this.weights.embedding);
     // Gather first, cast after: a cast of the whole table would be folded into a second, wider table.
     let hidden = this.float(g.gather(embedding, ids)); // [batch, position, width]
-    const taps = [this.tap(pool, hidden)];
+    const tokenIndex = g.input(names.tokenIndex, 'i64', ['batch', 'token']);
+    const layers = [hidden];
     for (let block = 0; block < config.layers; block++) {
       hidden = g.scope(blockScope(block), () => this.block(block, hidden, attention));
       hidden = this.edits(block + 1, hidden);
-      taps.push(this.tap(pool, hidden));
+      layers.push(hidden);
     }
-    g.output(names.taps, g.concat(taps, 2)); // [batch, reading, layer, width]
+    const stack = (values: Value[]): Value => g.concat(values, 2); // [batch, …, layer, width]
+    g.output(names.taps, stack(layers.map((layer) => this.tap(pool, layer))));
+    g.output(names.tokens, stack(layers.map((layer) => g.unsqueeze(g.gatherRows(layer, tokenIndex), [2]))));
     g.output(names.logits, this.logits(hidden));
     return g.build();
   }
@@ -173,7 +190,7 @@ class TransformerBuilder {
     return g.reshape(normed, ['batch', 'position', heads * config.headSize]);
   }
 
-  /** x Wᵀ + bias + (x Aᵀ) Bᵀ. */
+  /** x Wᵀ + bias + (x Aᵀ) Bᵀ, the rank taken in chunks of `narrow`. */
   private linear(block: number, projection: Projection, x: Value): Value {
     const { g } = this;
     const { weight, bias } = (this.weights.blocks[block] as BlockWeights<WeightSource>).projections[
@@ -183,10 +200,12 @@ class TransformerBuilder {
     if (bias !== null) y = g.add(y, this.weight(bias));
     if (!this.room.adapters) return y;
     const [out, input] = weight.shape as readonly [number, number];
-    const rank = `rank.${block}.${projection}`;
-    const a = g.input(`lora.${projection}.a`, 'f32', [rank, input]);
-    const b = g.input(`lora.${projection}.b`, 'f32', [out, rank]);
-    return g.add(y, g.matMul(g.matMul(x, a, { transposeB: true }), b, { transposeB: true }));
+    const chunks = `chunks.${block}.${projection}`;
+    const a = g.input(`lora.${projection}.a`, 'f32', [chunks, 1, narrow, input]);
+    const b = g.input(`lora.${projection}.b`, 'f32', [chunks, 1, out, narrow]);
+    const product = { transposeB: true, alpha: productFactor } as const;
+    const inner = g.matMul(g.unsqueeze(x, [0]), a, product); // [chunk, batch, position, narrow]
+    return g.add(y, g.reduceSum(g.matMul(inner, b, product), [0], { keepDims: false }));
   }
 
   /** h ← h + mask · (add + clamp(p, min, max) − p) · u with p = h · u, for the directions of every stage in turn. */
@@ -208,8 +227,11 @@ class TransformerBuilder {
     return edited;
   }
 
+  /** Weighted sums over positions; as hᵀ poolᵀ, because readings are few and the width is not. */
   private tap(pool: Value, hidden: Value): Value {
-    return this.g.unsqueeze(this.g.matMul(pool, hidden), [2]); // [batch, reading, 1, width]
+    const { g } = this;
+    const summed = g.matMul(hidden, pool, { transposeA: true, transposeB: true }); // [batch, width, reading]
+    return g.unsqueeze(g.transpose(summed, [0, 2, 1]), [2]); // [batch, reading, 1, width]
   }
 
   private logits(hidden: Value): Value {
