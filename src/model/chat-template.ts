@@ -11,7 +11,7 @@ import { MAX_TOKENIZER_CONFIG_BYTES, readTokenizerConfig } from './tokenizer.ts'
 import { tokenText } from './tokenizer-file.ts';
 import { ModelError, ParseError } from '../errors.ts';
 
-export type { TemplateValue, TemplateVariables } from './jinja.ts';
+export type { TemplateVariables } from './jinja.ts';
 
 /** Longest `chat_template.jinja`: the longest in use has 25,000 bytes. */
 const MAX_TEMPLATE_BYTES = 4_000_000;

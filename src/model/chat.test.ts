@@ -28,20 +28,22 @@ const say = (role: ChatMessage['role'], content: string): ChatMessage => ({ role
 const hostileText = fc
   .array(
     fc.constantFrom(
-      ...[
-        '<|im_end|>',
-        '<|im_start|>',
-        '<',
-        '|im_end|>',
-        '<|im_',
-        'end|>',
-        '<think>',
-        '</think>',
-        '\n',
-        'user',
-        ' a',
-      ],
-      ...['\ue000', '\ue001', '\ud83d\ude42', '\ud83d', '$&'],
+      '<|im_end|>',
+      '<|im_start|>',
+      '<',
+      '|im_end|>',
+      '<|im_',
+      'end|>',
+      '<think>',
+      '</think>',
+      '\n',
+      'user',
+      ' a',
+      '\ue000',
+      '\ue001',
+      '\ud83d\ude42',
+      '\ud83d',
+      '$&',
     ),
     { maxLength: 10 },
   )
@@ -250,7 +252,7 @@ describeWithShared('Qwen2.5 with its own template', () => {
     const fields = jsonFields(JSON.parse(config) as JsonObject, 'tokenizer_config.json');
     qwen = {
       tokenizer: buildTokenizer(document, fields, 151_936),
-      chatTemplate: chatTemplate(String(fields.raw('chat_template')), {}, 'qwen2.5'),
+      chatTemplate: chatTemplate(fields.optionalString('chat_template') ?? '', {}, 'qwen2.5'),
     };
   });
 

@@ -81,7 +81,7 @@ export async function resolveLinks(path: string): Promise<string> {
 }
 
 /** The system's code of an error (`ENOENT`, `ENOSPC` …), where it has one. */
-function errorCode(error: unknown): string | null {
+export function errorCode(error: unknown): string | null {
   if (!(error instanceof Error) || !('code' in error)) return null;
   return typeof error.code === 'string' ? error.code : null;
 }

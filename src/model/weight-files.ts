@@ -23,10 +23,12 @@ export interface StoredTensors {
   readonly aliases: ReadonlyMap<string, string>;
 }
 
-const SINGLE_FILE = 'model.safetensors';
-const INDEX_FILE = 'model.safetensors.index.json';
+/** The weights of a model in one file. */
+export const SINGLE_FILE = 'model.safetensors';
+/** Names the files of a model whose weights are in several. */
+export const INDEX_FILE = 'model.safetensors.index.json';
 /** The index names every tensor once, so it is bounded as the headers that it stands for. */
-const MAX_INDEX_BYTES = 100_000_000;
+export const MAX_INDEX_BYTES = 100_000_000;
 /** The largest published checkpoints have some hundred shards. */
 const MAX_SHARDS = 4096;
 

@@ -13,7 +13,9 @@ import { tinyConfig } from './tiny-config.ts';
 
 export const happyWords: readonly string[] = ['happy', 'smile', 'laugh', 'joy', 'fun'];
 export const sadWords: readonly string[] = ['sad', 'cry', 'tears', 'lonely', 'hurt'];
-const plainWords = 'the a dog cat tree ran sat saw and then by river home day it was went to big ball'.split(' ');
+const plainWords = 'the a dog cat tree ran sat saw and then by river home day it was went to big ball'.split(
+  ' ',
+);
 const words = ['<s>', '</s>', '.', ...happyWords, ...sadWords, ...plainWords];
 const [BOS, EOS] = [0, 1];
 
@@ -128,7 +130,9 @@ function generateRow(row: GenerateRow, index: number, options: GenerateOptions, 
 /** Axis 0 of the residual stream is the mood; every layer has it, stronger with depth. */
 function moodOf(row: GenerateRow, shape: Shape): number {
   const prompt = row.ids.reduce((sum, id) => sum + moodOfWord(id), 0) / 2;
-  const added = (row.interventions ?? []).map((edit) => ('coef' in edit ? (edit.coef * edit.vector[0]!) / edit.layer : 0));
+  const added = (row.interventions ?? []).map((edit) =>
+    'coef' in edit ? (edit.coef * edit.vector[0]!) / edit.layer : 0,
+  );
   return (shape.sensitivity ?? 1) * added.reduce((sum, value) => sum + value, prompt);
 }
 
@@ -150,10 +154,17 @@ function moodOfWord(id: number): number {
 /** Residual of a word at a layer, `[width]`: its mood on axis 0, noise of its own on the others. */
 function residual(id: number, layer: number, width: number): Float32Array {
   const noise = randomStream('fake-embedding', id);
-  return Float32Array.from({ length: width }, (_, axis) => (axis === 0 ? moodOfWord(id) * layer : noise.normal() / 4));
+  return Float32Array.from({ length: width }, (_, axis) =>
+    axis === 0 ? moodOfWord(id) * layer : noise.normal() / 4,
+  );
 }
 
-function pool(prompt: readonly number[], reply: readonly number[], names: readonly Pooling[], shape: Shape): Pooled {
+function pool(
+  prompt: readonly number[],
+  reply: readonly number[],
+  names: readonly Pooling[],
+  shape: Shape,
+): Pooled {
   const spans: Record<Pooling, readonly number[]> = {
     response_mean: reply,
     prompt_mean: prompt,
@@ -167,7 +178,9 @@ function meanOf(ids: readonly number[], { layers, width }: Shape): Float32Array 
   const mean = new Float32Array((layers + 1) * width);
   for (const id of ids) {
     for (let layer = 0; layer <= layers; layer++) {
-      residual(id, layer, width).forEach((value, axis) => (mean[layer * width + axis]! += value / ids.length));
+      residual(id, layer, width).forEach(
+        (value, axis) => (mean[layer * width + axis]! += value / ids.length),
+      );
     }
   }
   return mean;

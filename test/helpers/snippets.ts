@@ -13,6 +13,8 @@ export interface CodeBlock {
 export interface CommandBlock extends CodeBlock {
   /** The ```text block that follows with nothing but blank lines in between; null where there is none. */
   readonly output: string | null;
+  /** Why the tests leave it out, as an HTML comment right before it says; null where they run it. */
+  readonly leftOut: string | null;
 }
 
 /** All fenced blocks of a Markdown page, in order. */
@@ -44,7 +46,11 @@ export function commandBlocks(page: string, markdown: string = readProjectFile(p
     const end = block.line - 1 + block.text.split('\n').length;
     const between = next === undefined ? [''] : lines.slice(end + 1, next.line - 2);
     const shown = next?.language === 'text' && between.every((line) => line.trim() === '');
-    return [{ ...block, output: shown ? next.text : null }];
+    const comment = /^<!-- The tests leave this out, (?<reason>.+?)\.? -->$/.exec(
+      lines[block.line - 3] ?? '',
+    );
+    const leftOut = comment?.groups?.['reason'] ?? null;
+    return [{ ...block, output: shown ? next.text : null, leftOut }];
   });
 }
 

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+
+/** The hash under which the Hub knows a file: SHA-256 for large files, git's for the others. */
+export interface ExpectedHash {
+  readonly kind: 'sha256' | 'git';
+  /** In lower-case hexadecimal. */
+  readonly hex: string;
+}
+
+/** A running hash over the bytes of a file, from its first to its last. */
+export interface Checksum {
+  update(bytes: Uint8Array): void;
+  /** The hash in hexadecimal; ends it. */
+  digest(): string;
+}
+
+/** Starts the hash of a file of `size` bytes. */
+export function startChecksum(kind: ExpectedHash['kind'], size: number): Checksum {
+  const hash = createHash(kind === 'sha256' ? 'sha256' : 'sha1');
+  // What `git hash-object` puts before the content.
+  if (kind === 'git') hash.update(`blob ${size}\0`);
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => hash.digest('hex'),
+  };
+}
