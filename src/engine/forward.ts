@@ -1,6 +1,6 @@
 import { AbortError, DataError, UsageError } from '../errors.ts';
 import { EditFeeds } from './edit-feeds.ts';
-import { type InterventionPlan, planInterventions } from './interventions.ts';
+import { type InterventionPlan, noInterventions, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { pools, type TokenPlace } from './positions.ts';
 import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
@@ -21,6 +21,15 @@ interface PreparedRow {
   readonly queries: readonly number[];
 }
 
+/** Fills a batch up; see `Runtime.fillBatch`. */
+const filler: PreparedRow = {
+  index: -1,
+  tokens: [{ id: 0, index: 0, promptLength: 1 }],
+  responseStart: 1,
+  plan: noInterventions,
+  queries: [],
+};
+
 /** Runs every row once, in batches of like length; see `LanguageModel.forward`. */
 export async function* forwardRows(
   runtime: Runtime,
@@ -32,7 +41,7 @@ export async function* forwardRows(
     if (options.signal?.aborted === true) throw new AbortError('stopped before all rows were run');
     const longest = Math.max(...batch.map((row) => row.tokens.length));
     const queries = Math.max(...batch.map((row) => row.queries.length));
-    const result = await runBatch(runtime, batch, options);
+    const result = await runBatch(runtime, runtime.fillBatch(batch, filler), options);
     for (const [b, row] of batch.entries())
       yield toResult(runtime, row, { b, longest, queries, ...result }, options);
   }

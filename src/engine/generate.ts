@@ -2,7 +2,7 @@ import { AbortError, DataError, UsageError } from '../errors.ts';
 import { type Random, randomStream } from '../util/random.ts';
 import { EditFeeds } from './edit-feeds.ts';
 import { placeTokens } from './forward.ts';
-import { type InterventionPlan, planInterventions } from './interventions.ts';
+import { type InterventionPlan, noInterventions, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
@@ -14,6 +14,10 @@ import type { Generated, GenerateOptions, GenerateRow } from './types.ts';
 const defaultBatchRows = 256;
 /** Memory for the cache, in bytes, where the caller names no number of rows. */
 const cacheBytesLimit = 2 * 1024 ** 3;
+
+/** Rows that fill a batch up, at the prompt and in a step; see `Runtime.fillBatch`. */
+const promptFiller: TokenPlace = { id: 0, index: 0, promptLength: 1 };
+const tokenFiller: TokenPlace = { id: 0, index: 1, promptLength: 1 };
 
 /** A row on its way: waiting, running in a slot, or done. */
 interface RunningRow {
@@ -97,6 +101,8 @@ class Batch {
   private readonly options: GenerateOptions;
   private readonly eos: ReadonlySet<number>;
   private readonly cache: KvCache;
+  /** Most rows that run side by side. */
+  private readonly slots: number;
   /** Index: slot. */
   private running: RunningRow[] = [];
   /** Feeds that depend on who runs, rebuilt when that changes. */
@@ -116,7 +122,9 @@ class Batch {
     const capacity = longest + (longest % 2) + options.maxTokens;
     const fitting = Math.floor(cacheBytesLimit / KvCache.slotBytes(runtime.config, capacity));
     const slots = options.batchRows ?? Math.max(1, Math.min(defaultBatchRows, fitting));
-    this.cache = new KvCache(runtime.config, Math.min(slots, waiting.length), capacity, true);
+    this.slots = Math.min(slots, waiting.length);
+    // The last slots stand ready for the rows that fill a batch up.
+    this.cache = new KvCache(runtime.config, this.slots + runtime.batchMultiple - 1, capacity, true);
   }
 
   async *run(): AsyncGenerator<Generated> {
@@ -131,16 +139,14 @@ class Batch {
   /** A prefill of few rows costs nearly a whole step, so places are filled in groups. */
   private shouldJoin(): boolean {
     if (this.waiting.length === 0) return false;
-    const free = this.cache.slots - this.running.length;
-    return (
-      this.running.length === 0 || free >= Math.min(this.waiting.length, Math.ceil(this.cache.slots / 8))
-    );
+    const free = this.slots - this.running.length;
+    return this.running.length === 0 || free >= Math.min(this.waiting.length, Math.ceil(this.slots / 8));
   }
 
   /** Runs the prompts of waiting rows, each different prompt once, and draws their first tokens. */
   private async *join(): AsyncGenerator<Generated> {
     const first = this.running.length;
-    const joining = this.waiting.splice(0, this.cache.slots - first);
+    const joining = this.waiting.splice(0, this.slots - first);
     const leaders = new Map<string, RunningRow>();
     for (const row of joining) if (!leaders.has(row.prefillKey)) leaders.set(row.prefillKey, row);
     const unique = [...leaders.values()];
@@ -160,10 +166,14 @@ class Batch {
   }
 
   private async prefill(rows: readonly RunningRow[], first: number): Promise<StepResult> {
-    const stepRows = rows.map((row) => ({ tokens: row.prompt }));
+    const stepRows = this.runtime.fillBatch(
+      rows.map((row) => ({ tokens: row.prompt, plan: row.plan })),
+      { tokens: [promptFiller], plan: noInterventions },
+    );
+    const batch = stepRows.length;
     const positions = paddedLength(stepRows);
     const readings = this.capturing ? 2 : 0;
-    const weights = new Float32Array(rows.length * readings * positions);
+    const weights = new Float32Array(batch * readings * positions);
     if (this.capturing) {
       rows.forEach((row, b) => {
         const length = row.prompt.length;
@@ -171,13 +181,13 @@ class Batch {
         weights[(2 * b + 1) * positions + length - 1] = 1; // last prompt token
       });
     }
-    const plans = rows.map((row) => row.plan);
+    const plans = stepRows.map((row) => row.plan);
     return this.runtime.step({
       rows: stepRows,
       positions,
-      cache: this.cache.view(first, rows.length),
+      cache: this.cache.view(first, batch),
       pool: { readings, weights },
-      queries: { count: 1, index: BigInt64Array.from(rows, (row) => BigInt(row.prompt.length - 1)) },
+      queries: { count: 1, index: BigInt64Array.from(stepRows, (row) => BigInt(row.tokens.length - 1)) },
       tokens: noPositions,
       edits: new EditFeeds(this.runtime.config, plans),
       stages: Math.max(...plans.map((plan) => plan.stages)),
@@ -196,9 +206,10 @@ class Batch {
         promptLength: row.prompt.length,
       }),
     );
-    const only: PositionIndex = { count: 1, index: new BigInt64Array(rows.length) };
+    const fed = this.runtime.fillBatch(tokens, tokenFiller);
+    const only: PositionIndex = { count: 1, index: new BigInt64Array(fed.length) };
     const result = await this.runtime.step({
-      rows: tokens.map((token) => ({ tokens: [token] })),
+      rows: fed.map((token) => ({ tokens: [token] })),
       positions: 1,
       cache: this.standing.views,
       pool: { readings: 0, weights: new Float32Array(0) },
@@ -217,9 +228,12 @@ class Batch {
   }
 
   private stand(): { views: ReturnType<KvCache['view']>; edits: EditFeeds; stages: number } {
-    const plans = this.running.map((row) => row.plan);
+    const plans = this.runtime.fillBatch(
+      this.running.map((row) => row.plan),
+      noInterventions,
+    );
     return {
-      views: this.cache.view(0, this.running.length),
+      views: this.cache.view(0, plans.length),
       edits: new EditFeeds(this.runtime.config, plans),
       stages: Math.max(...plans.map((plan) => plan.stages)),
     };

@@ -12,7 +12,6 @@ export interface BlockCache {
  * of neighbouring slots, so a batch is always a run of slots.
  */
 export class KvCache {
-  readonly slots: number;
   readonly capacity: number;
   private readonly config: ModelConfig;
   private readonly keys: readonly Float32Array[];
@@ -26,7 +25,6 @@ export class KvCache {
    */
   constructor(config: ModelConfig, slots: number, capacity: number, keep: boolean) {
     this.config = config;
-    this.slots = slots;
     this.capacity = capacity;
     this.slotSize = config.kvHeads * capacity * config.headSize;
     const make = (): Float32Array[] => {

@@ -4,7 +4,8 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
-import { Runtime } from './runtime.ts';
+import { loadQuantisedWeights, type WeightRecipe } from './quantised-weights.ts';
+import { Runtime, type RuntimeWeights } from './runtime.ts';
 
 /**
  * Loads a model from a folder in Hugging Face layout, or `owner/name[@revision]` from the local Hub cache.
@@ -20,7 +21,7 @@ export async function loadFromCheckpoint(
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
   checkLoadOptions(checkpoint, options);
-  const runtime = await Runtime.create(checkpoint, options);
+  const runtime = await Runtime.create(checkpoint, await prepareWeights(checkpoint, options), options);
   return {
     checkpoint,
     forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
@@ -28,6 +29,13 @@ export async function loadFromCheckpoint(
       generateRows(runtime, rows, generateOptions, checkpoint.generation.eosTokenIds),
     close: () => runtime.close(),
   };
+}
+
+async function prepareWeights(checkpoint: Checkpoint, options: LoadOptions): Promise<RuntimeWeights> {
+  const { dtype = 'fp32', blockSize = 32, threads, onNotice } = options;
+  if (dtype === 'fp32') return { weights: checkpoint.weights, recipe: null };
+  const recipe: WeightRecipe = { bits: dtype === 'int8' ? 8 : 4, blockSize };
+  return { weights: await loadQuantisedWeights(checkpoint, recipe, { threads, onNotice }), recipe };
 }
 
 function checkLoadOptions(checkpoint: Checkpoint, options: LoadOptions): void {

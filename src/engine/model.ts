@@ -19,11 +19,24 @@ export interface LanguageModel {
   close(): Promise<void>;
 }
 
+/** How the matrix products' weights are held: as 32-bit floats, or in 8- or 4-bit blocks with a scale each. */
+export const dtypes = ['fp32', 'int8', 'int4'] as const;
+export type Dtype = (typeof dtypes)[number];
+
 export interface LoadOptions {
+  /** Default `fp32`. The others are quantised once into the package's cache; see `loadQuantisedWeights`. */
+  readonly dtype?: Dtype;
+  /** Weights of a row that share a scale, for `int8` and `int4`. */
+  readonly blockSize?: 32 | 128;
+  /** Takes lines that a user should see, such as why weights are quantised anew. */
+  readonly onNotice?: (message: string) => void;
   /** Threads of the runtime; default: PERSONA_THREADS in the environment, else the machine's cores. */
   readonly threads?: number;
   /** Longest row that will be run, in tokens; default: the checkpoint's own limit, at most 32,768. */
   readonly context?: number;
-  /** `generate` packs weights for single-token steps (twice the memory); `one-pass` does not. */
+  /**
+   * `generate`, the default, packs the weights for single-token steps: a slower load and twice the memory. `one-pass`
+   * does not, and is as fast on long rows, but a row's bits may then depend on the rows beside it (to about 1e-6).
+   */
   readonly purpose?: 'generate' | 'one-pass';
 }

@@ -7,11 +7,12 @@ import { writeOnnx } from '../graph/onnx.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { projections, type ModelWeights, type WeightSource } from '../model/weights.ts';
+import { type ModelWeights, projections } from '../model/weights.ts';
 import type { EditFeeds } from './edit-feeds.ts';
 import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
+import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
 import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
 /** Rotary tables grow with the context; longer rows are run by asking for a longer context. */
@@ -21,6 +22,13 @@ export interface RuntimeOptions {
   readonly threads?: number;
   readonly context?: number;
   readonly purpose?: 'generate' | 'one-pass';
+}
+
+/** A model's weights as the session takes them. */
+export interface RuntimeWeights {
+  readonly weights: ModelWeights<QuantisedOrPlainSource>;
+  /** Null where the products run in fp32. */
+  readonly recipe: WeightRecipe | null;
 }
 
 /** The tokens that a row feeds in one step. */
@@ -81,16 +89,20 @@ export class Runtime {
   readonly config: ModelConfig;
   readonly context: number;
   readonly endsSentence: SentenceEnd;
-  private readonly weights: ModelWeights<WeightSource>;
+  /** Batches are filled up to a multiple of this many rows; see `fillBatch`. */
+  readonly batchMultiple: number;
+  private readonly weights: ModelWeights<QuantisedOrPlainSource>;
   private readonly options: RuntimeOptions;
   private room: GraphRoom;
   private session: InferenceSession | null = null;
   /** Calls run one after the other: the session is shared, and may be rebuilt between two steps. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(checkpoint: Checkpoint, options: RuntimeOptions) {
+  private constructor(checkpoint: Checkpoint, { weights, recipe }: RuntimeWeights, options: RuntimeOptions) {
     this.config = checkpoint.config;
-    this.weights = checkpoint.weights;
+    this.weights = weights;
+    // The kernel for blocks of 128 takes token rows in pairs, and sums a lone one in another order.
+    this.batchMultiple = recipe?.blockSize === 128 ? 2 : 1;
     this.options = options;
     const { tokenizer } = checkpoint;
     this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
@@ -99,10 +111,20 @@ export class Runtime {
   }
 
   /** @throws ModelError where the runtime refuses the model. */
-  static async create(checkpoint: Checkpoint, options: RuntimeOptions): Promise<Runtime> {
-    const runtime = new Runtime(checkpoint, options);
+  static async create(
+    checkpoint: Checkpoint,
+    weights: RuntimeWeights,
+    options: RuntimeOptions,
+  ): Promise<Runtime> {
+    const runtime = new Runtime(checkpoint, weights, options);
     runtime.session = await runtime.createSession();
     return runtime;
+  }
+
+  /** `items` with `filler` behind them, up to a whole multiple; what comes of the filler is not read. */
+  fillBatch<Item>(items: readonly Item[], filler: Item): Item[] {
+    const missing = (this.batchMultiple - (items.length % this.batchMultiple)) % this.batchMultiple;
+    return [...items, ...Array.from({ length: missing }, () => filler)];
   }
 
   /** @throws EngineError where the runtime fails in mid-step or the model is closed. */

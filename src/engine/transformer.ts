@@ -1,8 +1,9 @@
 import { ModelError } from '../errors.ts';
 import { GraphBuilder } from '../graph/graph.ts';
-import type { DataType, Graph, Value } from '../graph/types.ts';
+import type { DataType, FileRange, Graph, Value } from '../graph/types.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { BlockWeights, ModelWeights, Projection, WeightDtype, WeightSource } from '../model/weights.ts';
+import type { BlockWeights, ModelWeights, Projection, WeightDtype } from '../model/weights.ts';
+import { isQuantised, type QuantisedOrPlainSource, type QuantisedSource } from './quantised-weights.ts';
 import { rotaryTables } from './rotary.ts';
 
 /**
@@ -69,7 +70,7 @@ export function rotatesInside(config: ModelConfig): boolean {
  */
 export function buildTransformer(
   config: ModelConfig,
-  weights: ModelWeights<WeightSource>,
+  weights: ModelWeights<Source>,
   room: GraphRoom,
   context: number,
 ): Graph {
@@ -84,12 +85,12 @@ export function buildTransformer(
 class TransformerBuilder {
   private readonly g: GraphBuilder;
   private readonly config: ModelConfig;
-  private readonly weights: ModelWeights<WeightSource>;
+  private readonly weights: ModelWeights<Source>;
   private readonly room: GraphRoom;
   private readonly context: number;
-  private readonly externals = new Map<WeightSource, Value>();
+  private readonly externals = new Map<string, Value>();
 
-  constructor(config: ModelConfig, weights: ModelWeights<WeightSource>, room: GraphRoom, context: number) {
+  constructor(config: ModelConfig, weights: ModelWeights<Source>, room: GraphRoom, context: number) {
     this.g = new GraphBuilder(config.modelType);
     this.config = config;
     this.weights = weights;
@@ -134,7 +135,7 @@ class TransformerBuilder {
 
   private block(block: number, hidden: Value, attention: AttentionInputs): Value {
     const { g, config } = this;
-    const weights = this.weights.blocks[block] as BlockWeights<WeightSource>;
+    const weights = this.weights.blocks[block] as BlockWeights<Source>;
     const normed = g.rmsNorm(hidden, this.weight(weights.attentionNorm), config.normEps);
     const attended = this.attention(block, weights, normed, attention);
     const afterAttention = g.add(hidden, this.linear(block, 'o_proj', attended));
@@ -146,7 +147,7 @@ class TransformerBuilder {
 
   private attention(
     block: number,
-    weights: BlockWeights<WeightSource>,
+    weights: BlockWeights<Source>,
     normed: Value,
     inputs: AttentionInputs,
   ): Value {
@@ -182,7 +183,7 @@ class TransformerBuilder {
   }
 
   /** RMS norm of every head by itself (qwen3); families without it pass through. */
-  private headNorm(states: Value, gain: WeightSource | null, heads: number): Value {
+  private headNorm(states: Value, gain: Source | null, heads: number): Value {
     if (gain === null) return states;
     const { g, config } = this;
     const split = g.reshape(states, ['batch', 'position', heads, config.headSize]);
@@ -193,10 +194,8 @@ class TransformerBuilder {
   /** x Wᵀ + bias + (x Aᵀ) Bᵀ, the rank taken in chunks of `narrow`. */
   private linear(block: number, projection: Projection, x: Value): Value {
     const { g } = this;
-    const { weight, bias } = (this.weights.blocks[block] as BlockWeights<WeightSource>).projections[
-      projection
-    ];
-    let y = g.matMul(x, this.weight(weight), { transposeB: true });
+    const { weight, bias } = (this.weights.blocks[block] as BlockWeights<Source>).projections[projection];
+    let y = this.product(x, weight);
     if (bias !== null) y = g.add(y, this.weight(bias));
     if (!this.room.adapters) return y;
     const [out, input] = weight.shape as readonly [number, number];
@@ -239,22 +238,50 @@ class TransformerBuilder {
     const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
     const wanted = g.gatherRows(hidden, index); // [batch, query, width]
     const normed = g.rmsNorm(wanted, this.weight(this.weights.finalNorm), config.normEps);
-    return g.matMul(normed, this.weight(this.weights.head), { transposeB: true });
+    return this.product(normed, this.weights.head);
   }
 
-  /** Tied weights are one source and stay one tensor. */
-  private raw(source: WeightSource): Value {
-    const known = this.externals.get(source);
+  /** x Wᵀ. */
+  private product(x: Value, source: Source): Value {
+    const { g } = this;
+    if (!isQuantised(source)) return g.matMul(x, this.weight(source), { transposeB: true });
+    const [N, K] = source.shape;
+    const { bits, blockSize } = source;
+    const [q, scales] = this.blocks(source);
+    // Level 4: the kernel rounds x to 8 bits a block too and multiplies in integers.
+    return g.matMulNBits(x, q, scales, null, { K, N, bits, blockSize, accuracyLevel: 4 });
+  }
+
+  /** Packed weights `[N, blocks, bytes of a block]` and their scales `[N * blocks]`. */
+  private blocks(source: QuantisedSource): readonly [Value, Value] {
+    const { name, bits, blockSize, q, scales } = source;
+    const [N, K] = source.shape;
+    const blocks = Math.ceil(K / blockSize);
+    return [
+      this.external(`${name}.q`, 'u8', [N, blocks, (blockSize * bits) / 8], q),
+      this.external(`${name}.scales`, 'f32', [N * blocks], scales),
+    ];
+  }
+
+  private raw(source: Source): Value {
+    if (isQuantised(source))
+      throw new ModelError(`expected plain numbers for ${source.name}, got ${source.bits}-bit blocks`);
+    return this.external(source.name, dataTypes[source.dtype], source.shape, source);
+  }
+
+  /** Tied weights are one tensor under one name. */
+  private external(name: string, dtype: DataType, shape: readonly number[], range: FileRange): Value {
+    const known = this.externals.get(name);
     if (known !== undefined) return known;
-    const { file, offset, byteLength } = source;
-    const name = source.name.replace(/^.*\.layers\.\d+\./, '');
-    const value = this.g.external(name, dataTypes[source.dtype], source.shape, { file, offset, byteLength });
-    this.externals.set(source, value);
+    const { file, offset, byteLength } = range;
+    const own = name.replace(/^.*\.layers\.\d+\./, '');
+    const value = this.g.external(own, dtype, shape, { file, offset, byteLength });
+    this.externals.set(name, value);
     return value;
   }
 
   /** The runtime folds the cast of a narrow weight once, when the session is made. */
-  private weight(source: WeightSource): Value {
+  private weight(source: Source): Value {
     return this.float(this.raw(source));
   }
 
@@ -262,6 +289,8 @@ class TransformerBuilder {
     return value.type.dtype === 'f32' ? value : this.g.cast(value, 'f32');
   }
 }
+
+type Source = QuantisedOrPlainSource;
 
 interface AttentionInputs {
   readonly seqlens: Value;

@@ -1,0 +1,30 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Where this package keeps what it can make again: PERSONA_CACHE, else `persona-vectors` in XDG_CACHE_HOME, else
+ * ~/.cache/persona-vectors. Absolute; whether it is there is not asked.
+ */
+export function cacheFolder(environment: Environment = process.env): string {
+  const own = environment['PERSONA_CACHE'];
+  if (own) return resolve(own);
+  const shared = environment['XDG_CACHE_HOME'];
+  // The XDG rules say to ignore a relative path.
+  const base = shared && isAbsolute(shared) ? shared : join(environment['HOME'] || homedir(), '.cache');
+  return join(base, 'persona-vectors');
+}
+
+/** The folder of one model's weights in one recipe, such as `weights/Qwen-Qwen2.5-0.5B-0123456789abcdef-int8-block128`. */
+export function weightCacheFolder(root: string, model: string, fingerprint: string, recipe: string): string {
+  return join(root, 'weights', `${slug(model)}-${fingerprint.slice(0, 16)}-${recipe}`);
+}
+
+/** File names are limited to 255 bytes; the fingerprint, not the name, tells models apart. */
+const MAX_SLUG = 96;
+
+function slug(model: string): string {
+  const plain = model.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
+  return plain.slice(0, MAX_SLUG) || 'model';
+}
