@@ -62,7 +62,7 @@ describe('generate', () => {
 
   it('stops at an end-of-turn token and leaves it out, unless told to go on', async () => {
     const [eos] = model.checkpoint.generation.eosTokenIds;
-    const rows = rowsOf(Array.from({ length: 40 }, () => 'The end.'));
+    const rows = rowsOf(Array.from({ length: 16 }, () => 'The end.'));
     const options: GenerateOptions = { maxTokens: 200, temperature: 1, seed: 1 };
     const stopped = (await collect(rows, options)).filter((row) => row.finishReason === 'stop');
     expect(stopped.length).toBeGreaterThan(0);
@@ -96,6 +96,73 @@ describe('generate', () => {
     expect(seen).toHaveLength(2);
   });
 
+  it('ends a reply at a stop string, across token borders, and leaves it out of the text', async () => {
+    const rows = rowsOf(['Once upon a time']);
+    const [whole] = await collect(rows, { maxTokens: 60 });
+    const text = whole?.text ?? '';
+    const stop = text.slice(30, 37);
+    const [cut] = await collect(rows, { maxTokens: 60, stop: ['never in it', stop] });
+    expect(cut?.text).toBe(text.slice(0, text.indexOf(stop)));
+    expect(cut?.finishReason).toBe('stop');
+    expect(whole?.ids.slice(0, cut?.ids.length)).toEqual(cut?.ids);
+  });
+
+  it('streams tokens whose texts add up to the reply, stop string or not', async () => {
+    const rows = rowsOf(openings);
+    for (const stop of [[], ['the', ', ']]) {
+      const texts = rows.map(() => '');
+      const ids: number[][] = rows.map(() => []);
+      const results = await collect(rows, {
+        ...sampled,
+        stop,
+        onToken: (event) => {
+          texts[event.index] += event.text;
+          if (event.id !== null) ids[event.index]?.push(event.id);
+        },
+      });
+      expect(texts).toEqual(results.map((row) => row.text));
+      expect(ids).toEqual(results.map((row) => row.ids));
+    }
+  });
+
+  it('cancels one row and leaves the others as they are', async () => {
+    const rows = rowsOf(openings);
+    const plain = await collect(rows, sampled);
+    const controller = new AbortController();
+    const already = AbortSignal.abort();
+    const withSignals = rows.map((row, i) =>
+      i === 1 ? { ...row, signal: controller.signal } : i === 3 ? { ...row, signal: already } : row,
+    );
+    let tokens = 0;
+    const results = await collect(withSignals, {
+      ...sampled,
+      onToken: ({ index }) => {
+        if (index === 1 && ++tokens === 5) controller.abort();
+      },
+    });
+    expect(results[1]?.finishReason).toBe('cancelled');
+    expect(results[1]?.ids).toEqual(plain[1]?.ids.slice(0, 5));
+    expect(results[3]).toMatchObject({ finishReason: 'cancelled', ids: [], text: '' });
+    for (const i of [0, 2, 4]) expect(results[i]).toEqual(plain[i]);
+  });
+
+  it('reports log-probabilities under the model, whatever the sampling', async () => {
+    const [row] = rowsOf(['Lily had a']);
+    const [result] = await collect([row as GenerateRow], { ...sampled, logprobs: 3 });
+    const ids = [...(row as GenerateRow).ids, ...(result?.ids ?? [])];
+    for await (const { nll } of model.forward(
+      [{ ids, responseStart: ids.length - (result?.ids.length ?? 0) }],
+      { nll: true },
+    )) {
+      result?.logprobs?.forEach(({ logprob, top }, i) => {
+        expect(logprob).toBeCloseTo(-(nll?.[ids.length - (result?.ids.length ?? 0) + i] as number), 4);
+        expect(top).toHaveLength(3);
+        expect(top[0]?.logprob).toBeGreaterThanOrEqual(logprob);
+      });
+    }
+    expect(result?.logprobs).toHaveLength(result?.ids.length ?? -1);
+  });
+
   it('yields nothing for no rows', async () => {
     expect(await collect([], { maxTokens: 3 })).toEqual([]);
   });
@@ -127,6 +194,10 @@ describe('generate', () => {
     ['no tokens', {}, { maxTokens: 0 }, UsageError, /max tokens above 0, got 0/],
     ['a negative temperature', {}, { temperature: -1 }, UsageError, /temperature of 0 or more, got -1/],
     ['top-p 0', {}, { topP: 0 }, UsageError, /top-p above 0/],
+    ['a negative top-k', {}, { topK: -1 }, UsageError, /top-k, 0 or more/],
+    ['min-p above 1', {}, { minP: 1.5 }, UsageError, /min-p from 0 to 1/],
+    ['a penalty of 0', {}, { repetitionPenalty: 0 }, UsageError, /repetition penalty above 0/],
+    ['an empty stop string', {}, { stop: [''] }, UsageError, /stop strings that are not empty/],
     ['batch rows 0', {}, { batchRows: 0 }, UsageError, /batch rows above 0, got 0/],
   ])('refuses %s', async (_, row, options, errorClass, message) => {
     const attempt = collect([{ ids: [1], ...row }], { maxTokens: 2, ...options });

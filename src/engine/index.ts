@@ -1,10 +1,12 @@
 /** The engine: a checkpoint on ONNX Runtime, with taps, interventions and adapters as arguments of a call. */
 export { loadFromCheckpoint, loadModel } from './load.ts';
-export type { LanguageModel, LoadOptions } from './model.ts';
+export { dtypes } from './model.ts';
+export type { Dtype, LanguageModel, LoadOptions } from './model.ts';
 export type {
   AblateIntervention,
   AddIntervention,
   ClampIntervention,
+  FinishReason,
   ForwardOptions,
   ForwardResult,
   ForwardRow,
@@ -15,6 +17,8 @@ export type {
   Pooled,
   Pooling,
   Positions,
+  TokenEvent,
+  TokenLogprobs,
 } from './types.ts';
 export { poolings } from './types.ts';
 export { planInterventions } from './interventions.ts';

@@ -25,8 +25,7 @@ export async function loadFromCheckpoint(
   return {
     checkpoint,
     forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
-    generate: (rows, generateOptions) =>
-      generateRows(runtime, rows, generateOptions, checkpoint.generation.eosTokenIds),
+    generate: (rows, generateOptions) => generateRows(runtime, rows, generateOptions, checkpoint),
     close: () => runtime.close(),
   };
 }

@@ -137,7 +137,7 @@ function normHead(head: Float64Array, gain: Numbers | null, config: ModelConfig)
  * Float32: at position p that is a difference of about p · 6e-8 radians, far inside every tolerance at the
  * lengths of the tests.
  */
-function rotate(head: Float64Array, position: number, config: ModelConfig): Float64Array {
+export function rotate(head: Float64Array, position: number, config: ModelConfig): Float64Array {
   const half = config.headSize / 2;
   const frequencies = rotaryFrequencies(config.headSize, config.ropeTheta, config.ropeScaling);
   const turned = new Float64Array(config.headSize);

@@ -4,7 +4,7 @@ import type { Adapter } from '../model/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type BlockWeights, type ModelWeights, type Projection, projections } from '../model/weights.ts';
 import { randomStream } from '../util/random.ts';
-import { rmsNorm, rotaryFrequencies } from './reference-block.ts';
+import { dot, rmsNorm, rotaryFrequencies, rotate } from './reference-block.ts';
 import { holdsAt } from './reference-interventions.ts';
 import { referenceForward, referenceGreedy, referenceNll, referencePool } from './reference.ts';
 import type { Intervention, Positions } from './types.ts';
@@ -114,6 +114,18 @@ describe('the block', () => {
     expect(relativeError(tuned.logits, referenceForward(config, weights, { ids }).logits)).toBeGreaterThan(
       visible,
     );
+  });
+});
+
+describe('rotary embedding', () => {
+  it('turns pairs half a head apart, so that products depend on the distance alone', () => {
+    const [query, key] = [randomNumbers(6, 0, 'query'), randomNumbers(6, 0, 'key')];
+    const score = (i: number, j: number): number => dot(rotate(query, i, config), rotate(key, j, config));
+    expect(score(9, 4)).toBeCloseTo(score(5, 0), 10);
+    expect(Math.abs(score(9, 4) - score(9, 5))).toBeGreaterThan(visible);
+    // The first pair turns by one radian a position.
+    const turned = rotate(Float64Array.of(1, 0, 0, 0, 0, 0), 2, config);
+    expect(relativeError(turned, [Math.cos(2), 0, 0, Math.sin(2), 0, 0])).toBeLessThan(exact);
   });
 });
 

@@ -1,14 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Random, randomStream } from '../util/random.ts';
-import { argmax, negativeLogLikelihood, sampleToken } from './sample.ts';
+import {
+  argmax,
+  greedy,
+  logprobsOf,
+  negativeLogLikelihood,
+  sampleToken,
+  type SamplingOptions,
+} from './sample.ts';
 
 const logits = Float32Array.of(0, 2, 1, -1);
+const using = (options: Partial<SamplingOptions>): SamplingOptions => ({ ...greedy, ...options });
 const fixed = (value: number): Random => ({ uniform: () => value, normal: () => 0 });
 
 describe('sampleToken', () => {
   it('takes the most likely token at temperature 0, the first of equals', () => {
-    expect(sampleToken(logits, { temperature: 0, topP: 1 }, fixed(0.99))).toBe(1);
+    expect(sampleToken(logits, using({ temperature: 0, topP: 1 }), fixed(0.99))).toBe(1);
     expect(argmax(Float32Array.of(3, 5, 5))).toBe(1);
   });
 
@@ -17,7 +25,7 @@ describe('sampleToken', () => {
     const counts = [0, 0, 0, 0];
     const n = 20_000;
     for (let i = 0; i < n; i++) {
-      const id = sampleToken(logits, { temperature: 2, topP: 1 }, random);
+      const id = sampleToken(logits, using({ temperature: 2, topP: 1 }), random);
       counts[id] = (counts[id] as number) + 1;
     }
     const weights = [...logits].map((value) => Math.exp(value / 2));
@@ -34,7 +42,8 @@ describe('sampleToken', () => {
     const shuffled = Float32Array.of(...[2, 0, 3, 1].map((i) => Math.log(p[i] as number)));
     const seen = (topP: number): Set<number> => {
       const ids = new Set<number>();
-      for (let i = 0; i < 100; i++) ids.add(sampleToken(shuffled, { temperature: 1, topP }, fixed(i / 100)));
+      for (let i = 0; i < 100; i++)
+        ids.add(sampleToken(shuffled, using({ temperature: 1, topP }), fixed(i / 100)));
       return ids;
     };
     expect(seen(0.4)).toEqual(new Set([1]));
@@ -52,10 +61,72 @@ describe('sampleToken', () => {
     const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     fc.assert(
       fc.property(usable, unit, fc.double({ min: 0.05, max: 1, noNaN: true }), (values, u, topP) => {
-        const id = sampleToken(Float32Array.from(values), { temperature: 1, topP }, fixed(u));
+        const id = sampleToken(Float32Array.from(values), using({ temperature: 1, topP }), fixed(u));
         expect(values[id]).toBeGreaterThan(-Infinity);
       }),
     );
+  });
+});
+
+describe('filters', () => {
+  const p = [0.05, 0.5, 0.15, 0.3];
+  const logs = Float32Array.from(p, Math.log);
+  const seen = (options: Partial<SamplingOptions>, tokens: readonly number[] = []): number[] => {
+    const ids = new Set<number>();
+    for (let i = 0; i < 200; i++) {
+      ids.add(sampleToken(logs, using({ temperature: 1, ...options }), fixed(i / 200), tokens));
+    }
+    return [...ids].sort((a, b) => a - b);
+  };
+
+  it('top-k keeps the most likely tokens', () => {
+    expect(seen({ topK: 1 })).toEqual([1]);
+    expect(seen({ topK: 2 })).toEqual([1, 3]);
+    expect(seen({ topK: 100 })).toEqual([0, 1, 2, 3]);
+  });
+
+  it('top-p counts the mass that top-k has left', () => {
+    // Of 0.5 and 0.3, the first alone holds 62.5 %.
+    expect(seen({ topK: 2, topP: 0.62 })).toEqual([1]);
+    expect(seen({ topK: 2, topP: 0.63 })).toEqual([1, 3]);
+  });
+
+  it('min-p keeps tokens by their share of the most likely one', () => {
+    expect(seen({ minP: 0.61 })).toEqual([1]);
+    expect(seen({ minP: 0.29 })).toEqual([1, 2, 3]);
+  });
+
+  it('the repetition penalty acts on tokens that have occurred, at temperature 0 too', () => {
+    const values = Float32Array.of(2, 1.9, -1);
+    expect(sampleToken(values, using({ repetitionPenalty: 1.2 }), fixed(0), [0])).toBe(1);
+    expect(sampleToken(values, using({ repetitionPenalty: 1.2 }), fixed(0), [0, 1])).toBe(0);
+    const negative = Float32Array.of(-1, -1.1);
+    expect(sampleToken(negative, using({ repetitionPenalty: 1.2 }), fixed(0), [0])).toBe(1);
+    expect([...values]).toEqual([...Float32Array.of(2, 1.9, -1)]);
+  });
+
+  it('top-k agrees with sorting, ties and all', () => {
+    const some = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 300 });
+    fc.assert(
+      fc.property(some, fc.integer({ min: 0, max: 40 }), (values, top) => {
+        const expected = values
+          .map((value, id) => ({ value, id }))
+          .sort((a, b) => b.value - a.value || a.id - b.id)
+          .slice(0, top)
+          .map(({ id }) => id);
+        expect(logprobsOf(Float32Array.from(values), 0, top).top.map(({ id }) => id)).toEqual(expected);
+      }),
+    );
+  });
+});
+
+describe('logprobsOf', () => {
+  it('gives the log of the softmax, whatever sampling does', () => {
+    const total = [...logits].reduce((sum, value) => sum + Math.exp(value), 0);
+    const { chosen, top } = logprobsOf(logits, 3, 2);
+    expect(chosen.logprob).toBeCloseTo(Math.log(Math.exp(-1) / total), 12);
+    expect(top.map(({ id }) => id)).toEqual([1, 2]);
+    expect(top[0]?.logprob).toBeCloseTo(Math.log(Math.exp(2) / total), 12);
   });
 });
 
@@ -65,10 +136,10 @@ describe('sampleToken on broken logits', () => {
     ['infinity', Float32Array.of(0, Infinity, 1)],
     ['nothing but minus infinity', Float32Array.of(-Infinity, -Infinity)],
   ])('refuses %s', (_, broken) => {
-    expect(() => sampleToken(broken, { temperature: 0, topP: 1 }, fixed(0))).toThrow(
+    expect(() => sampleToken(broken, using({ temperature: 0, topP: 1 }), fixed(0))).toThrow(
       /expected finite logits/,
     );
-    expect(() => sampleToken(broken, { temperature: 1, topP: 0.5 }, fixed(0))).toThrow(/too strong/);
+    expect(() => sampleToken(broken, using({ temperature: 1, topP: 0.5 }), fixed(0))).toThrow(/too strong/);
   });
 });
 

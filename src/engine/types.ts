@@ -88,7 +88,30 @@ export interface GenerateRow {
   /** Names the row's random stream; default: the row's index. Rows keep their text whatever runs beside them. */
   readonly key?: string;
   readonly interventions?: readonly Intervention[];
+  /** Ends this row alone, as `cancelled`, with what it has. */
+  readonly signal?: AbortSignal;
 }
+
+/** A token as it is generated; the text is what it lets through, in whole characters and clear of stop strings. */
+export interface TokenEvent {
+  /** Position of the row in the input. */
+  readonly index: number;
+  /** Null where only text that was held back comes through, at the row's end. */
+  readonly id: number | null;
+  readonly text: string;
+  readonly logprob?: number;
+}
+
+/** A chosen token's log-probability under the model, before any sampling option, beside the most likely ones. */
+export interface TokenLogprobs {
+  readonly id: number;
+  readonly logprob: number;
+  /** Most likely first. */
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** `stop`: an end-of-turn token or a stop string; `length`: the limit; `cancelled`: the row's own signal. */
+export type FinishReason = 'stop' | 'length' | 'cancelled';
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -96,6 +119,18 @@ export interface GenerateOptions {
   readonly temperature?: number;
   /** Keep the smallest set of tokens whose probability reaches this; default 1 keeps all. */
   readonly topP?: number;
+  /** Keep this many of the most likely tokens; default 0 keeps all. */
+  readonly topK?: number;
+  /** Keep tokens at least this many times as likely as the most likely one; default 0 keeps all. */
+  readonly minP?: number;
+  /** Above 1 makes tokens of the prompt and the reply less likely to come again; default 1. */
+  readonly repetitionPenalty?: number;
+  /** Strings that end a reply and are not part of its text; need a tokenizer. */
+  readonly stop?: readonly string[];
+  /** Report the log-probability of every token, and of this many of the most likely ones beside it. */
+  readonly logprobs?: number;
+  /** Called for every token as it comes. */
+  readonly onToken?: (event: TokenEvent) => void;
   readonly seed?: number;
   /** Go on after an end-of-turn token. */
   readonly ignoreEos?: boolean;
@@ -104,6 +139,8 @@ export interface GenerateOptions {
   readonly adapter?: Adapter;
   /** Most rows that run side by side. */
   readonly batchRows?: number;
+  /** Cap on padded prompt tokens that are run at once; never needed for correctness. */
+  readonly batchTokens?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -112,6 +149,10 @@ export interface Generated {
   readonly index: number;
   /** New tokens, without the end-of-turn token. */
   readonly ids: readonly number[];
-  readonly finishReason: 'stop' | 'length';
+  /** The reply up to a stop string, special tokens left out; null where the model has no tokenizer. */
+  readonly text: string | null;
+  readonly finishReason: FinishReason;
   readonly pooled: Pooled;
+  /** One a token, where asked for. */
+  readonly logprobs?: readonly TokenLogprobs[];
 }

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LanguageModel } from '../../src/engine/model.ts';
 import type { Generated, GenerateOptions, GenerateRow, Pooled, Pooling } from '../../src/engine/types.ts';
+import type { ChatTemplate } from '../../src/model/chat-template.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import type { TextTokenizer } from '../../src/model/tokenizer.ts';
 import { AbortError } from '../../src/errors.ts';
@@ -26,6 +27,8 @@ export interface FakeOptions {
   readonly delay?: number;
   /** How much mood a prompt and an added vector carry; 0 makes a model that nothing moves. */
   readonly sensitivity?: number;
+  /** Makes it a chat model; default: a base model. */
+  readonly chatTemplate?: ChatTemplate;
 }
 
 /** A trait that the fake model has, in the schema of trait files. */
@@ -45,7 +48,7 @@ export const fakeTrait = {
 
 /** Writes a folder that stands for the model's files, and opens the model. */
 export async function openFakeModel(folder: string, options: FakeOptions = {}): Promise<LanguageModel> {
-  const { layers = 3, width = 32 } = options;
+  const { layers = 3, width = 64 } = options;
   await mkdir(folder, { recursive: true });
   const config = tinyConfig({ layers, width, vocabSize: words.length, maxPositions: 512 });
   await writeFile(join(folder, 'config.json'), JSON.stringify(config));
@@ -56,7 +59,7 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
     config,
     generation: { eosTokenIds: [EOS], bosTokenId: BOS, padTokenId: null },
     tokenizer: fakeTokenizer,
-    chatTemplate: null,
+    chatTemplate: options.chatTemplate ?? null,
     // Nothing loads this model's weights: it has none.
     weights: { embedding: null, head: null, finalNorm: null, blocks: [] } as never,
     unusedTensors: [],
@@ -79,7 +82,10 @@ const fakeTokenizer: TextTokenizer = {
   controlTokens: [],
   encode: (text) => text.split(/\s+/).filter(Boolean).map(idOf),
   encodePrompt: (text) => [BOS, ...fakeTokenizer.encode(text, { special: false })],
-  encodePieces: (pieces) => fakeTokenizer.encode(pieces.join(''), { special: false }),
+  encodePieces: (pieces) =>
+    fakeTokenizer.encode(pieces.map((piece) => (typeof piece === 'string' ? piece : '')).join(''), {
+      special: false,
+    }),
   decode: (ids) => ids.map((id) => words[id] ?? '?').join(' '),
   streamDecoder: () => {
     throw new Error('the fake tokenizer does not stream');
@@ -92,8 +98,7 @@ const fakeTokenizer: TextTokenizer = {
 function idOf(word: string): number {
   const known = words.indexOf(word);
   if (known >= 0) return known;
-  const sum = [...word].reduce((total, letter) => total + letter.charCodeAt(0), 0);
-  return words.indexOf(plainWords[sum % plainWords.length]!);
+  return words.indexOf(plainWords[Buffer.byteLength(word) % plainWords.length]!);
 }
 
 type Shape = Required<Pick<FakeOptions, 'layers' | 'width'>> & FakeOptions;
@@ -124,7 +129,7 @@ function generateRow(row: GenerateRow, index: number, options: GenerateOptions, 
     if (id === EOS) finishReason = 'stop';
     else ids.push(id);
   }
-  return { index, ids, finishReason, pooled: pool(row.ids, ids, options.capture ?? [], shape) };
+  return { index, ids, text: null, finishReason, pooled: pool(row.ids, ids, options.capture ?? [], shape) };
 }
 
 /** Axis 0 of the residual stream is the mood; every layer has it, stronger with depth. */

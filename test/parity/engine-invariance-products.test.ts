@@ -121,4 +121,13 @@ describe('a row gives the same bits alone and in a batch', () => {
   it.each([4, 16, 32, 64])('under an adapter of rank %i, generating', async (rank) => {
     expect(await generateDifferences(tiny, rowsOf(10, 3, 10), adapterOf(rank))).toEqual([null, null, null]);
   });
+
+  it('generating from a long prompt with more threads than heads', async () => {
+    // Idle threads would share the keys of one row among them where a step has too few rows to keep them busy.
+    const shape = { width: 24, headSize: 64, layers: 1, maxPositions: 1024 };
+    const wide = await openTinyModel({ shape, load: { threads: 16 } });
+    const differences = await generateDifferences(wide, rowsOf(700, 700, 700, 700, 700));
+    await wide.close();
+    expect(differences).toEqual([null, null, null, null, null]);
+  });
 });

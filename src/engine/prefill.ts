@@ -1,0 +1,228 @@
+import type { Adapter } from '../model/adapter.ts';
+import { EditFeeds } from './edit-feeds.ts';
+import { noInterventions } from './interventions.ts';
+import type { KvCache } from './kv-cache.ts';
+import type { TokenPlace } from './positions.ts';
+import type { RunningRow } from './running-row.ts';
+import { noPositions, paddedLength, type Runtime, type StepResult } from './runtime.ts';
+
+/** What a prompt leaves behind, besides its keys and values in the cache. */
+export interface PrefillResult {
+  /** Logits `[vocabulary]` of the prompt's last token. */
+  readonly logits: Float32Array;
+  /** Residuals `[L+1, width]`: the prompt's mean and its last token; null where nothing is captured. */
+  readonly prompt: { readonly mean: Float32Array; readonly last: Float32Array } | null;
+}
+
+export interface PrefillOptions {
+  readonly adapter: Adapter | undefined;
+  readonly capturing: boolean;
+  /** Whether the mean over the prompt is wanted, whose sum must not depend on what is shared. */
+  readonly capturingMean: boolean;
+  readonly batchTokens: number | undefined;
+}
+
+/** Fills a batch up; see `Runtime.fillBatch`. */
+const filler: TokenPlace = { id: 0, index: 0, promptLength: 1 };
+/** Tokens of one step beyond which the products gain nothing and a stop is noticed late. */
+const defaultStepTokens = 2048;
+/** Longest piece of a prompt in one step. */
+const pieceTokens = 1024;
+/** A shared beginning shorter than this is cheaper run with every prompt, in common batches. */
+export const leastSharedPrefix = 256;
+
+/**
+ * Runs prompts into the cache. Short ones run side by side; long ones run in pieces; prompts with a long beginning in
+ * common run that once and then, one by one, what follows it. None of this changes a bit of a row: keys and values do
+ * not depend on how a prompt is cut, as long as no piece is a single row.
+ */
+export class Prefill {
+  private readonly runtime: Runtime;
+  private readonly cache: KvCache;
+  private readonly options: PrefillOptions;
+
+  constructor(runtime: Runtime, cache: KvCache, options: PrefillOptions) {
+    this.runtime = runtime;
+    this.cache = cache;
+    this.options = options;
+  }
+
+  /**
+   * Runs `rows`, no two with the same prompt under the same interventions, into the slots from `first` on; yields
+   * when a step has ended, so that the caller can stop between two.
+   * @returns the results in the order of `rows`.
+   */
+  async *run(rows: readonly RunningRow[], first: number): AsyncGenerator<void, PrefillResult[]> {
+    const results: PrefillResult[] = [];
+    while (results.length < rows.length) {
+      const slot = first + results.length;
+      const rest = rows.slice(results.length);
+      const sharers = this.sharers(rest);
+      if (sharers.length > 1) {
+        results.push(...(yield* this.runShared(sharers, slot)));
+      } else if ((rest[0] as RunningRow).prompt.length > pieceTokens) {
+        results.push(yield* this.runPieces(rest[0] as RunningRow, slot, 0));
+      } else {
+        results.push(...(await this.runTogether(this.fitting(rest), slot)));
+        yield;
+      }
+    }
+    return results;
+  }
+
+  /** The first rows as far as they have a long beginning in common, longer than what follows it. */
+  private sharers(rows: readonly RunningRow[]): RunningRow[] {
+    const head = rows[0] as RunningRow;
+    if (this.options.capturingMean) return [head];
+    let shared = head.prompt.length;
+    let count = 1;
+    for (const row of rows.slice(1)) {
+      const common = Math.min(shared, commonPrefix(head, row));
+      const longest = Math.max(...rows.slice(0, count + 1).map((other) => other.prompt.length));
+      if (common < leastSharedPrefix || longest > 2 * common) break;
+      shared = common;
+      count++;
+    }
+    return rows.slice(0, count);
+  }
+
+  /** The first rows as far as they fit into one step. */
+  private fitting(rows: readonly RunningRow[]): RunningRow[] {
+    const limit = this.options.batchTokens ?? defaultStepTokens;
+    let count = 1;
+    let longest = (rows[0] as RunningRow).prompt.length;
+    for (const row of rows.slice(1)) {
+      longest = Math.max(longest, row.prompt.length);
+      if (row.prompt.length > pieceTokens || longest * (count + 1) > limit) break;
+      count++;
+    }
+    return rows.slice(0, count);
+  }
+
+  /** First prompts of any lengths in one step. */
+  private async runTogether(rows: readonly RunningRow[], first: number): Promise<PrefillResult[]> {
+    const stepRows = this.runtime.fillBatch(
+      rows.map((row) => ({ tokens: row.prompt, plan: row.plan })),
+      { tokens: [filler], plan: noInterventions },
+    );
+    const positions = paddedLength(stepRows);
+    const result = await this.runtime.step({
+      rows: stepRows,
+      positions,
+      cache: this.cache.view(first, stepRows.length),
+      pool: this.poolWeights(
+        stepRows.map((row) => row.tokens),
+        positions,
+      ),
+      queries: { count: 1, index: BigInt64Array.from(stepRows, (row) => BigInt(row.tokens.length - 1)) },
+      tokens: noPositions,
+      edits: new EditFeeds(
+        this.runtime.config,
+        stepRows.map((row) => row.plan),
+      ),
+      stages: Math.max(...stepRows.map((row) => row.plan.stages)),
+      adapter: this.options.adapter,
+    });
+    return rows.map((_, b) => this.read(result, b, 1));
+  }
+
+  /** The beginning with the first row, copied to the others, and then the rest of each. */
+  private async *runShared(
+    rows: readonly RunningRow[],
+    first: number,
+  ): AsyncGenerator<void, PrefillResult[]> {
+    const head = rows[0] as RunningRow;
+    const shared = Math.min(...rows.map((row) => commonPrefix(head, row)));
+    const results = [yield* this.runPieces(head, first, 0)];
+    for (const [i, row] of rows.entries()) {
+      if (i === 0) continue;
+      // What follows has to be even in length, and a row that ends where the beginning does needs its last tokens run.
+      const most = Math.min(shared, row.prompt.length - 1);
+      const from = most - ((row.prompt.length - most) % 2);
+      this.cache.copy(first, first + i, from);
+      results.push(yield* this.runPieces(row, first + i, from));
+    }
+    return results;
+  }
+
+  /** One prompt from token `from` on, in pieces; only one that begins the prompt, and can be padded, may be odd. */
+  private async *runPieces(row: RunningRow, slot: number, from: number): AsyncGenerator<void, PrefillResult> {
+    const { prompt } = row;
+    const means: Float32Array[] = [];
+    for (let at = from; ; ) {
+      const odd = at === 0 ? prompt.length % 2 : 0;
+      const left = prompt.length - at;
+      const size = left <= pieceTokens ? left : pieceTokens - odd;
+      const result = await this.runPiece(row, slot, prompt.slice(at, at + size));
+      const { logits, prompt: residuals } = this.read(result, 0, this.runtime.batchMultiple);
+      if (residuals !== null) means.push(residuals.mean);
+      yield;
+      at += size;
+      if (at < prompt.length) continue;
+      return { logits, prompt: residuals === null ? null : { mean: sum(means), last: residuals.last } };
+    }
+  }
+
+  private runPiece(row: RunningRow, slot: number, piece: readonly TokenPlace[]): Promise<StepResult> {
+    const begins = (piece[0] as TokenPlace).index === 0;
+    const positions = begins ? paddedLength([{ tokens: piece }]) : piece.length;
+    const last = BigInt(piece.length - 1);
+    // The head takes token rows in pairs too, where the other products do.
+    const count = this.runtime.batchMultiple;
+    return this.runtime.step({
+      rows: [{ tokens: piece }],
+      positions,
+      cache: this.cache.view(slot, 1),
+      pool: this.poolWeights([piece], positions),
+      queries: { count, index: new BigInt64Array(count).fill(last) },
+      tokens: noPositions,
+      edits: new EditFeeds(this.runtime.config, [row.plan]),
+      stages: row.plan.stages,
+      adapter: this.options.adapter,
+    });
+  }
+
+  /** Two readings a row: its share of the prompt's mean, and its last token. */
+  private poolWeights(
+    rows: readonly (readonly TokenPlace[])[],
+    positions: number,
+  ): { readings: number; weights: Float32Array } {
+    if (!this.options.capturing) return { readings: 0, weights: new Float32Array(0) };
+    const weights = new Float32Array(rows.length * 2 * positions);
+    rows.forEach((tokens, b) => {
+      const start = 2 * b * positions;
+      weights.fill(1 / (tokens[0] as TokenPlace).promptLength, start, start + tokens.length);
+      weights[start + positions + tokens.length - 1] = 1;
+    });
+    return { readings: 2, weights };
+  }
+
+  /** Results of batch row `b`, whose logits stand in row `b * queries`. */
+  private read(result: StepResult, b: number, queries: number): PrefillResult {
+    const { vocabSize, layers, width } = this.runtime.config;
+    const at = b * queries * vocabSize;
+    const size = (layers + 1) * width;
+    const reading = (i: number): Float32Array => result.taps.slice(i * size, (i + 1) * size);
+    return {
+      logits: result.logits.slice(at, at + vocabSize),
+      prompt: this.options.capturing ? { mean: reading(2 * b), last: reading(2 * b + 1) } : null,
+    };
+  }
+}
+
+/** Length of the beginning that two prompts have in common, 0 where their interventions differ. */
+function commonPrefix(a: RunningRow, b: RunningRow): number {
+  if (a.planKey !== b.planKey) return 0;
+  const length = Math.min(a.prompt.length, b.prompt.length);
+  for (let i = 0; i < length; i++) {
+    if ((a.prompt[i] as TokenPlace).id !== (b.prompt[i] as TokenPlace).id) return i;
+  }
+  return length;
+}
+
+function sum(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0] as Float32Array;
+  const total = new Float64Array((parts[0] as Float32Array).length);
+  for (const part of parts) part.forEach((value, i) => (total[i] = (total[i] as number) + value));
+  return Float32Array.from(total);
+}

@@ -1,0 +1,120 @@
+import type { StreamDecoder } from '../model/decode-stream.ts';
+import type { Random } from '../util/random.ts';
+import type { InterventionPlan } from './interventions.ts';
+import type { PoolAccumulator } from './pool-accumulator.ts';
+import type { TokenPlace } from './positions.ts';
+import { logprobsOf, type SamplingOptions, sampleToken } from './sample.ts';
+import type { StopWatch } from './stop-strings.ts';
+import type { FinishReason, Generated, TokenEvent, TokenLogprobs } from './types.ts';
+
+/** What a row needs to know of the call that it belongs to. */
+export interface RowSettings {
+  readonly sampling: SamplingOptions;
+  readonly maxTokens: number;
+  readonly eos: ReadonlySet<number>;
+  readonly capturing: boolean;
+  /** How many of the most likely tokens are reported with each token; null reports nothing. */
+  readonly logprobs: number | null;
+  readonly onToken: ((event: TokenEvent) => void) | undefined;
+}
+
+/** What a row starts with. */
+export interface RowStart {
+  readonly index: number;
+  readonly prompt: readonly TokenPlace[];
+  readonly plan: InterventionPlan;
+  /** Equal for rows whose prompts run under equal interventions, so that they can share what is computed. */
+  readonly planKey: number;
+  readonly random: Random;
+  readonly pool: PoolAccumulator;
+  /** Null where the model has no tokenizer. */
+  readonly decoder: StreamDecoder | null;
+  readonly watch: StopWatch;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A row on its way: waiting, running in a slot, or done. */
+export class RunningRow {
+  readonly index: number;
+  readonly prompt: readonly TokenPlace[];
+  readonly plan: InterventionPlan;
+  readonly planKey: number;
+  readonly pool: PoolAccumulator;
+  private readonly start: RowStart;
+  private readonly settings: RowSettings;
+  private readonly ids: number[] = [];
+  private readonly logprobs: TokenLogprobs[] = [];
+  private finished: FinishReason | null = null;
+
+  constructor(start: RowStart, settings: RowSettings) {
+    this.index = start.index;
+    this.prompt = start.prompt;
+    this.plan = start.plan;
+    this.planKey = start.planKey;
+    this.pool = start.pool;
+    this.start = start;
+    this.settings = settings;
+  }
+
+  /** The token to feed next; its key and value are the first that the cache does not hold. */
+  get last(): TokenPlace {
+    const length = this.prompt.length;
+    return { id: this.ids.at(-1) as number, index: length + this.ids.length - 1, promptLength: length };
+  }
+
+  get done(): boolean {
+    if (this.start.signal?.aborted === true) this.finished ??= 'cancelled';
+    return this.finished !== null;
+  }
+
+  /** Draws the next token from its logits `[vocabulary]`, or ends a row that has only been fed to be captured. */
+  advance(logits: Float32Array): void {
+    if (this.done) return;
+    if (this.ids.length === this.settings.maxTokens) {
+      this.finished = 'length';
+      return;
+    }
+    const { sampling, eos, logprobs } = this.settings;
+    const id = sampleToken(logits, sampling, this.start.random, this.seen());
+    if (eos.has(id)) {
+      this.finished = 'stop';
+      return;
+    }
+    this.ids.push(id);
+    const report = logprobs === null ? null : logprobsOf(logits, id, logprobs);
+    if (report !== null) this.logprobs.push({ ...report.chosen, top: report.top });
+    const { text, stopped } = this.start.watch.push(this.start.decoder?.push(id) ?? '');
+    this.settings.onToken?.({
+      index: this.index,
+      id,
+      text,
+      ...(report && { logprob: report.chosen.logprob }),
+    });
+    if (stopped) this.finished = 'stop';
+    // A token's residual exists once it is fed, so a captured row is fed once more at its limit.
+    else if (this.ids.length === this.settings.maxTokens && !this.settings.capturing)
+      this.finished = 'length';
+  }
+
+  result(): Generated {
+    const { decoder, watch } = this.start;
+    if (!watch.stopped) {
+      const { text, stopped } = watch.push(decoder?.end() ?? '');
+      const rest = text + (stopped ? '' : watch.end());
+      if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
+    }
+    return {
+      index: this.index,
+      ids: this.ids,
+      text: decoder === null ? null : watch.text,
+      finishReason: this.finished ?? 'length',
+      pooled: this.pool.pooled(),
+      ...(this.settings.logprobs === null ? {} : { logprobs: this.logprobs }),
+    };
+  }
+
+  private *seen(): Generator<number> {
+    for (const place of this.prompt) yield place.id;
+    yield* this.ids;
+  }
+}
