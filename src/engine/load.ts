@@ -12,6 +12,10 @@ import { Runtime, type RuntimeWeights } from './runtime.ts';
  * @throws ModelError, ParseError or UsageError where the folder cannot be run, saying why.
  */
 export async function loadModel(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
+  if (options.worker === true) {
+    const { loadModelInWorker } = await import('./worker/worker-model.ts');
+    return loadModelInWorker(model, options);
+  }
   return loadFromCheckpoint(await loadCheckpoint(model), options);
 }
 

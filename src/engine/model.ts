@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly dtype?: Dtype;
   /** Weights of a row that share a scale, for `int8` and `int4`. */
   readonly blockSize?: 32 | 128;
+  /** Run in a thread of its own, so that this one stays free while a step runs; the same otherwise. */
+  readonly worker?: boolean;
   /** Takes lines that a user should see, such as why weights are quantised anew. */
   readonly onNotice?: (message: string) => void;
   /** Threads of the runtime; default: PERSONA_THREADS in the environment, else the machine's cores. */

@@ -1,0 +1,65 @@
+import type { LoadOptions } from '../model.ts';
+import type {
+  ForwardOptions,
+  ForwardResult,
+  ForwardRow,
+  Generated,
+  GenerateOptions,
+  GenerateRow,
+  TokenEvent,
+} from '../types.ts';
+
+/** Options without what cannot cross threads; signals and callbacks are messages of their own. */
+export type PlainForwardOptions = Omit<ForwardOptions, 'signal'>;
+export type PlainGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'> & {
+  readonly streaming: boolean;
+};
+export type PlainGenerateRow = Omit<GenerateRow, 'signal'>;
+export type PlainLoadOptions = Omit<LoadOptions, 'onNotice' | 'worker'>;
+
+/** What the worker is started with. */
+export interface WorkerStart {
+  readonly model: string;
+  readonly options: PlainLoadOptions;
+}
+
+/** To the worker. `call` numbers the calls of one model. */
+export type Request =
+  | {
+      readonly kind: 'forward';
+      readonly call: number;
+      readonly rows: readonly ForwardRow[];
+      readonly options: PlainForwardOptions;
+    }
+  | {
+      readonly kind: 'generate';
+      readonly call: number;
+      readonly rows: readonly PlainGenerateRow[];
+      readonly options: PlainGenerateOptions;
+    }
+  /** Stops a call after the step that runs, or, with a row, that row alone. */
+  | { readonly kind: 'abort'; readonly call: number; readonly row: number | null }
+  /** A result has been taken: another may be sent. */
+  | { readonly kind: 'taken'; readonly call: number }
+  | { readonly kind: 'close' };
+
+/** From the worker. */
+export type Response =
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'notice'; readonly message: string }
+  | { readonly kind: 'result'; readonly call: number; readonly result: ForwardResult | Generated }
+  | { readonly kind: 'token'; readonly call: number; readonly event: TokenEvent }
+  | { readonly kind: 'done'; readonly call: number }
+  /** `call` is null where loading failed. */
+  | { readonly kind: 'failed'; readonly call: number | null; readonly error: PlainError };
+
+/** An error as data: `name` is the class's. */
+export interface PlainError {
+  readonly name: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, string | number | boolean | null>>;
+  readonly stack: string | undefined;
+}
+
+/** Results that may wait, untaken, on their way: enough to keep the engine busy, few enough to keep memory flat. */
+export const resultsAhead = 64;

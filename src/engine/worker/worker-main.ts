@@ -1,0 +1,123 @@
+/** The thread that an engine runs in: one model, any number of calls side by side. */
+
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { loadModel } from '../load.ts';
+import type { LanguageModel } from '../model.ts';
+import type { ForwardResult, Generated } from '../types.ts';
+import { toPlainError } from './plain-error.ts';
+import { type Request, type Response, resultsAhead, type WorkerStart } from './protocol.ts';
+
+/** A call under way. */
+interface Call {
+  readonly controller: AbortController;
+  /** Index: row. */
+  readonly rows: readonly AbortController[];
+  /** Results sent and not yet taken. */
+  ahead: number;
+  /** Wakes the call that waits until one is taken. */
+  wake: () => void;
+}
+
+if (parentPort !== null) await serve(parentPort, workerData as WorkerStart);
+
+async function serve(port: MessagePort, { model: path, options }: WorkerStart): Promise<void> {
+  const send = (response: Response): void => port.postMessage(response, transferables(response));
+  let model: LanguageModel;
+  try {
+    model = await loadModel(path, { ...options, onNotice: (message) => send({ kind: 'notice', message }) });
+  } catch (error) {
+    send({ kind: 'failed', call: null, error: toPlainError(error) });
+    port.close();
+    return;
+  }
+  const calls = new Map<number, Call>();
+  port.on('message', (request: Request) => {
+    if (request.kind === 'close') void close(port, model, calls);
+    else if (request.kind === 'abort') abort(calls.get(request.call), request.row);
+    else if (request.kind === 'taken') taken(calls.get(request.call));
+    else void answer(model, request, calls, send);
+  });
+  send({ kind: 'loaded' });
+}
+
+/** Runs one call to its end; every way out of it is a message. */
+async function answer(
+  model: LanguageModel,
+  request: Extract<Request, { kind: 'forward' | 'generate' }>,
+  calls: Map<number, Call>,
+  send: (response: Response) => void,
+): Promise<void> {
+  const call: Call = {
+    controller: new AbortController(),
+    rows: request.rows.map(() => new AbortController()),
+    ahead: 0,
+    wake: () => undefined,
+  };
+  calls.set(request.call, call);
+  try {
+    for await (const result of start(model, request, call, send)) {
+      send({ kind: 'result', call: request.call, result });
+      call.ahead++;
+      if (call.ahead < resultsAhead) continue;
+      await new Promise<void>((resolve) => (call.wake = resolve));
+    }
+    send({ kind: 'done', call: request.call });
+  } catch (error) {
+    send({ kind: 'failed', call: request.call, error: toPlainError(error) });
+  } finally {
+    calls.delete(request.call);
+  }
+}
+
+function start(
+  model: LanguageModel,
+  request: Extract<Request, { kind: 'forward' | 'generate' }>,
+  call: Call,
+  send: (response: Response) => void,
+): AsyncIterable<ForwardResult | Generated> {
+  const { signal } = call.controller;
+  if (request.kind === 'forward') return model.forward(request.rows, { ...request.options, signal });
+  const { streaming, ...options } = request.options;
+  const rows = request.rows.map((row, i) => ({ ...row, signal: (call.rows[i] as AbortController).signal }));
+  return model.generate(rows, {
+    ...options,
+    signal,
+    ...(streaming && { onToken: (event) => send({ kind: 'token', call: request.call, event }) }),
+  });
+}
+
+function abort(call: Call | undefined, row: number | null): void {
+  if (call === undefined) return;
+  if (row !== null) call.rows[row]?.abort();
+  else {
+    call.controller.abort();
+    call.wake();
+  }
+}
+
+function taken(call: Call | undefined): void {
+  if (call === undefined) return;
+  call.ahead--;
+  call.wake();
+}
+
+/** Ends the thread between two steps: to end it during one would abort the process. */
+async function close(port: MessagePort, model: LanguageModel, calls: Map<number, Call>): Promise<void> {
+  for (const call of calls.values()) abort(call, null);
+  await model.close();
+  port.close();
+}
+
+/** Buffers that belong to the result alone are moved, not copied. */
+function transferables(response: Response): ArrayBuffer[] {
+  if (response.kind !== 'result') return [];
+  const { result } = response;
+  const arrays = Object.values(result.pooled);
+  if ('tokens' in result && result.tokens !== undefined) arrays.push(result.tokens);
+  if ('logits' in result && result.logits !== undefined) arrays.push(result.logits);
+  return [...new Set(arrays.filter(ownsBuffer).map((array) => array.buffer as ArrayBuffer))];
+}
+
+function ownsBuffer(array: Float32Array): boolean {
+  return array.byteLength === array.buffer.byteLength;
+}
