@@ -235,9 +235,11 @@ export class Runtime {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
     const folder = commonFolder(graph);
     const onePass = this.options.purpose === 'one-pass';
+    // No more threads than heads: attention hands idle threads parts of one head's sum, and whether there are any
+    // depends on how many rows share the step.
     try {
       return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-        intraOpNumThreads: this.options.threads ?? defaultThreads(),
+        intraOpNumThreads: Math.min(this.options.threads ?? defaultThreads(), this.config.heads),
         executionProviders: ['cpu'],
         logSeverityLevel: 3,
         extra: {

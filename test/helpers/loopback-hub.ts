@@ -27,6 +27,8 @@ export interface Misbehaviour {
   readonly shiftRange?: number;
   /** Sends other bytes than the file's. */
   readonly content?: Buffer;
+  /** Answers only once this is fulfilled. */
+  readonly after?: Promise<void>;
   /** Sends the body in pieces without saying how long it is. */
   readonly chunked?: boolean;
 }
@@ -221,6 +223,11 @@ function listingOf(url: string, options: LoopbackHubOptions): unknown {
 }
 
 function send(response: ServerResponse, whole: Buffer, range: string | undefined, fault: Misbehaviour): void {
+  const { after, ...rest } = fault;
+  if (after !== undefined) {
+    void after.then(() => send(response, whole, range, rest));
+    return;
+  }
   if (fault.status !== undefined) {
     response.writeHead(fault.status, fault.headers ?? {}).end('trouble');
     return;

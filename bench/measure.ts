@@ -1,0 +1,70 @@
+/** Alternating rounds and their statistics. */
+
+import { medianSorted, quantileSorted } from 'simple-statistics';
+
+/** One thing to time; `run` does it once. */
+export interface Variant {
+  readonly name: string;
+  readonly run: () => Promise<void>;
+}
+
+/** Seconds of every round, by variant; index = round, so that variants of one round can be paired. */
+export type Timings = ReadonlyMap<string, readonly number[]>;
+
+export interface Summary {
+  readonly median: number;
+  /** First and third quartile: the spread that is printed. */
+  readonly low: number;
+  readonly high: number;
+  /** The fastest round: what a busy machine still shows of a quiet one. */
+  readonly best: number;
+}
+
+/**
+ * Runs every variant once a round, beginning with another one each round, after one round that does not count.
+ * A drift of the machine (heat, a neighbour) then meets all variants alike.
+ */
+export async function alternate(
+  variants: readonly Variant[],
+  rounds: number,
+  onRound: (round: number) => void,
+): Promise<Timings> {
+  const seconds = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    onRound(round);
+    for (let i = 0; i < variants.length; i++) {
+      const { name, run } = variants[(round + i) % variants.length]!;
+      const started = performance.now();
+      await run();
+      const taken = (performance.now() - started) / 1000;
+      if (round > 0) seconds.get(name)!.push(taken);
+    }
+  }
+  return seconds;
+}
+
+/** Seconds of one variant. */
+export function summarise(seconds: readonly number[]): Summary {
+  return { ...quartiles(seconds), best: Math.min(...seconds) };
+}
+
+/**
+ * How many times as fast `variant` is as `base`: 1 is the same, below 1 slower. The median is of the ratios of
+ * single rounds, `best` that of the two fastest rounds.
+ */
+export function speedRatio(timings: Timings, variant: string, base: string): Summary {
+  const [ours, theirs] = [timings.get(variant)!, timings.get(base)!];
+  return {
+    ...quartiles(ours.map((seconds, round) => theirs[round]! / seconds)),
+    best: Math.min(...theirs) / Math.min(...ours),
+  };
+}
+
+function quartiles(values: readonly number[]): Omit<Summary, 'best'> {
+  const sorted = [...values].sort((a, b) => a - b);
+  return {
+    median: medianSorted(sorted),
+    low: quantileSorted(sorted, 0.25),
+    high: quantileSorted(sorted, 0.75),
+  };
+}
