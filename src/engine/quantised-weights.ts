@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { resolveLinks } from '../model/read-bytes.ts';
@@ -12,6 +11,7 @@ import type {
 } from '../model/weights.ts';
 import { cacheFolder, weightCacheFolder } from '../store/cache-folder.ts';
 import { openWeightCache } from '../store/weight-cache.ts';
+import { defaultThreads } from '../util/threads.ts';
 import { partNames, planQuantisation, type QuantisePlan } from './quantise-plan.ts';
 import { countWeights, quantiseSlices } from './quantise-pool.ts';
 import { type BlockFormat, QUANTISER_VERSION } from './quantise.ts';
@@ -116,12 +116,6 @@ function quantiseAll(
     onProgress?.(done, total);
   };
   return quantiseSlices(slices, fileDescriptor, { threads, signal, onDone });
-}
-
-/** The machine's cores, unless the environment names a number, as a scheduler that shares the machine does. */
-function defaultThreads(): number {
-  const named = Number(process.env['PERSONA_THREADS']);
-  return Number.isInteger(named) && named > 0 ? named : availableParallelism();
 }
 
 function placeWeights(

@@ -1,4 +1,3 @@
-import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError, ModelError } from '../errors.ts';
@@ -8,6 +7,7 @@ import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type ModelWeights, projections } from '../model/weights.ts';
+import { defaultThreads } from '../util/threads.ts';
 import type { EditFeeds } from './edit-feeds.ts';
 import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
@@ -253,12 +253,6 @@ export class Runtime {
       throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
     }
   }
-}
-
-/** The machine's cores, unless the environment names a number, as a scheduler that shares the machine does. */
-function defaultThreads(): number {
-  const named = Number(process.env['PERSONA_THREADS']);
-  return Number.isInteger(named) && named > 0 ? named : os.availableParallelism();
 }
 
 async function runSession(

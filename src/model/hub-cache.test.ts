@@ -60,10 +60,7 @@ describe('findModelFolder', () => {
       'acme/other',
       /neither a folder "acme\/other" nor that model in .*; check the path, or download .*"persona pull acme\/other"/,
     ],
-    [
-      'acme/tiny--chat@v2',
-      /revision "v2" of acme\/tiny--chat .*"persona pull acme\/tiny--chat@v2"/,
-    ],
+    ['acme/tiny--chat@v2', /revision "v2" of acme\/tiny--chat .*"persona pull acme\/tiny--chat@v2"/],
     ['acme/tiny--chat@bad', /revision "bad"/],
     ['acme/tiny--chat@gone', /revision "gone"/],
     [`acme/tiny--chat@${'f'.repeat(40)}`, /revision "f{40}"/],

@@ -28,3 +28,10 @@ export type {
   WeightDtype,
   WeightSource,
 } from './weights.ts';
+export { encodeChat, encodeConversation, encodePlain, encodeReply } from './chat.ts';
+export { loadChatTemplate } from './chat-template.ts';
+export type { ChatMessage, ChatTemplate } from './chat-template.ts';
+export { loadGenerationDefaults } from './generation-config.ts';
+export type { GenerationDefaults } from './generation-config.ts';
+export { loadTokenizer } from './tokenizer.ts';
+export type { TextTokenizer } from './tokenizer.ts';

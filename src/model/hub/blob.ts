@@ -174,12 +174,7 @@ async function fetchRest(partial: Partial, source: BlobSource, options: BlobOpti
 /** One request for the bytes that are missing. */
 async function fetchOnce(partial: Partial, source: BlobSource, options: BlobOptions): Promise<void> {
   const { file, handle } = partial;
-  const answer = await askHub(source.connection, {
-    path: `${source.repo}/resolve/${source.commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`,
-    headers: partial.written === 0 ? {} : { range: `bytes=${partial.written}-` },
-    purpose: { repo: source.repo, revision: source.revision, path: file.path },
-    signal: options.signal,
-  });
+  const answer = await askForRest(partial, source, options);
   try {
     await alignWithAnswer(partial, answer, source, options);
     for await (const piece of answer.body) {
@@ -190,9 +185,28 @@ async function fetchOnce(partial: Partial, source: BlobSource, options: BlobOpti
       options.onBytes(piece.byteLength);
     }
   } finally {
-    await answer.discard();
+    answer.discard();
   }
   if (partial.written < file.size) throw new Interrupted('the file ended early');
+}
+
+async function askForRest(
+  partial: Partial,
+  { connection, repo, revision, commit }: BlobSource,
+  options: BlobOptions,
+): Promise<HubAnswer> {
+  const { path } = partial.file;
+  try {
+    return await askHub(connection, {
+      path: `${repo}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`,
+      headers: partial.written === 0 ? {} : { range: `bytes=${partial.written}-` },
+      purpose: { repo, revision, path },
+      signal: options.signal,
+    });
+  } catch (error) {
+    if (error instanceof Interrupted && error.outOfRange) await startOver(partial, options);
+    throw error;
+  }
 }
 
 /** Makes the partial file end where the answer's bytes begin. */

@@ -24,11 +24,9 @@ export interface HubRequest {
 export interface HubAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** The host that answered in the end. */
-  readonly host: string;
   /** The body piece by piece. Throws `Interrupted` where it breaks off. */
   readonly body: AsyncGenerator<Uint8Array, void>;
-  discard(): Promise<void>;
+  discard(): void;
 }
 
 /** Hops from the endpoint to the server that has the bytes; the Hub needs two. */
@@ -62,10 +60,14 @@ async function follow(connection: Connection, request: HubRequest, watchdog: Wat
     const location = response.headers.get('location');
     if (response.status < 300 || response.status >= 400 || location === null) {
       if (response.ok) return answer(response, url, watchdog);
-      await discardBody(response);
-      throw statusFailure(response.status, response.headers, { ...request.purpose, endpoint, hasToken: token !== null });
+      discardBody(response);
+      throw statusFailure(response.status, response.headers, {
+        ...request.purpose,
+        endpoint,
+        hasToken: token !== null,
+      });
     }
-    await discardBody(response);
+    discardBody(response);
     url = nextUrl(url, location, endpoint);
   }
   throw new UsageError(
@@ -74,7 +76,11 @@ async function follow(connection: Connection, request: HubRequest, watchdog: Wat
   );
 }
 
-async function send(url: URL, headers: Readonly<Record<string, string>>, watchdog: Watchdog): Promise<Response> {
+async function send(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  watchdog: Watchdog,
+): Promise<Response> {
   watchdog.start();
   try {
     return await fetch(url, {
@@ -118,23 +124,31 @@ function answer(response: Response, url: URL, watchdog: Watchdog): HubAnswer {
   return {
     status: response.status,
     headers: response.headers,
-    host: url.host,
     body: readBody(response, url, watchdog),
-    discard: async () => {
+    discard: () => {
       watchdog.end();
-      await discardBody(response);
+      discardBody(response);
     },
   };
 }
 
 async function* readBody(response: Response, url: URL, watchdog: Watchdog): AsyncGenerator<Uint8Array, void> {
   const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  if (reader === undefined) {
+    watchdog.end();
+    return;
+  }
+  // An abort that meets the last bytes of a body can leave a pending read of `fetch` unsettled for ever (seen on Node
+  // 20), and a cancel too; cancelling the reader settles the read, and nothing waits for the cancel.
+  const cancel = (): void => void reader.cancel().catch(() => undefined);
+  watchdog.signal.addEventListener('abort', cancel, { once: true });
   try {
-    while (reader !== undefined) {
+    for (;;) {
       watchdog.start();
       const { done, value } = await reader.read();
       // While the caller writes to a slow disk, the connection is not to blame.
       watchdog.pause();
+      watchdog.signal.throwIfAborted();
       if (done) return;
       yield value;
     }
@@ -142,13 +156,13 @@ async function* readBody(response: Response, url: URL, watchdog: Watchdog): Asyn
     throw watchdog.failure(error, url);
   } finally {
     watchdog.end();
-    await reader?.cancel().catch(() => undefined);
+    cancel();
   }
 }
 
 /** Frees the connection of an answer that nobody reads. */
-async function discardBody(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
+function discardBody(response: Response): void {
+  void response.body?.cancel().catch(() => undefined);
 }
 
 /** Aborts a request when its caller does, and when nothing has come for too long. */

@@ -115,7 +115,10 @@ interface Work {
 }
 
 /** Has the contents of all these files in the cache, right. */
-async function ensureBlobs(files: readonly HubFile[], { folders, source, options, fetched }: Work): Promise<void> {
+async function ensureBlobs(
+  files: readonly HubFile[],
+  { folders, source, options, fetched }: Work,
+): Promise<void> {
   const { parallel = DEFAULT_PARALLEL, signal, onNote } = options;
   try {
     await mkdir(folders.blobs, { recursive: true });
@@ -166,7 +169,11 @@ async function findMissing(
   return missing;
 }
 
-async function requireSpace(folder: string, needed: number, { freeBytes = systemFreeBytes }: DownloadOptions): Promise<void> {
+async function requireSpace(
+  folder: string,
+  needed: number,
+  { freeBytes = systemFreeBytes }: DownloadOptions,
+): Promise<void> {
   if (needed === 0) return;
   const free = await freeBytes(folder);
   if (free >= needed + DISK_RESERVE) return;

@@ -5,13 +5,19 @@ import { errorCode } from '../read-bytes.ts';
 export class Interrupted extends Error {
   /** Milliseconds that the server asks to wait; null where it does not say. */
   readonly retryAfterMs: number | null;
+  /** Whether the server has no such part of the file as was asked for. */
+  readonly outOfRange: boolean;
   /** False where no server was met at all: for a first request, that is rather a wrong name than an accident. */
   readonly reached: boolean;
 
-  constructor(message: string, options: { retryAfterMs?: number | null; reached?: boolean; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { retryAfterMs?: number | null; reached?: boolean; outOfRange?: boolean; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.retryAfterMs = options.retryAfterMs ?? null;
     this.reached = options.reached ?? true;
+    this.outOfRange = options.outOfRange ?? false;
   }
 }
 
@@ -38,6 +44,9 @@ export function statusFailure(status: number, headers: Headers, purpose: Purpose
       retryAfterMs: parseRetryAfter(headers.get('retry-after'), Date.now()),
     });
   }
+  if (status === 416) {
+    return new Interrupted('the server has no such part of the file', { outOfRange: true });
+  }
   const { endpoint, repo, revision, path } = purpose;
   const details = { repo, revision, path, status };
   return new UsageError(refusal(status, headers.get('x-error-code'), purpose), {
@@ -55,7 +64,8 @@ export function parseRetryAfter(value: string | null, now: number): number | nul
 
 /** The error for a request that got no answer, or an answer that broke off. */
 export function networkFailure(error: unknown, url: URL, waitedMs: number): Error {
-  if (error instanceof Interrupted || error instanceof AbortError || error instanceof UsageError) return error;
+  if (error instanceof Interrupted || error instanceof AbortError || error instanceof UsageError)
+    return error;
   const code = codeOf(error);
   if (code !== null && isCertificateProblem(code)) {
     return new UsageError(
@@ -71,7 +81,9 @@ export function networkFailure(error: unknown, url: URL, waitedMs: number): Erro
 
 /** The error for work that its caller stopped. */
 export function stopped(): AbortError {
-  return new AbortError('The download was stopped; what has come is kept, and the same command goes on from there.');
+  return new AbortError(
+    'The download was stopped; what has come is kept, and the same command goes on from there.',
+  );
 }
 
 /** A sentence for a status that no further attempt will change. */
@@ -83,14 +95,17 @@ function refusal(status: number, code: string | null, purpose: Purpose): string 
       ? `The token may not read ${repo}: accept the model's licence on ${page}, or set HF_TOKEN to a token of an account that has.`
       : `${repo} is for accounts that have accepted its licence: do so on ${page}, then set HF_TOKEN to a token of that account.`;
   }
-  if (code === 'RevisionNotFound') return `${repo} has no revision "${revision}" on ${endpoint}; see ${page} for those it has.`;
+  if (code === 'RevisionNotFound')
+    return `${repo} has no revision "${revision}" on ${endpoint}; see ${page} for those it has.`;
   if (status === 401 || code === 'RepoNotFound') {
     return hasToken
       ? `The token opens no model ${repo} on ${endpoint}: check the name, and that HF_TOKEN is valid and may read it.`
       : `There is no public model ${repo} on ${endpoint}: check the name; if it is private or gated, accept its licence on ${page} and set HF_TOKEN.`;
   }
-  if (status === 404 && path !== null) return `${page} lists "${path}" but has no such file; try again later.`;
-  if (status === 404) return `There is no model ${repo} with a revision "${revision}" on ${endpoint}; check the name.`;
+  if (status === 404 && path !== null)
+    return `${page} lists "${path}" but has no such file; try again later.`;
+  if (status === 404)
+    return `There is no model ${repo} with a revision "${revision}" on ${endpoint}; check the name.`;
   return `${endpoint} answered ${status} for ${repo}, which is no answer of a Hub; check the name and HF_ENDPOINT.`;
 }
 

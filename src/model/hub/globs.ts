@@ -5,7 +5,7 @@
  */
 export function matchesGlob(pattern: string, path: string): boolean {
   const parts = parseGlob(pattern.endsWith('/') ? `${pattern}*` : pattern);
-  const text = [...path];
+  const text = Array.from(path);
   let [part, at] = [0, 0];
   // Where the last star stands, and up to where it has been stretched: earlier stars need no other length.
   let star = -1;
@@ -31,7 +31,7 @@ export function matchesGlob(pattern: string, path: string): boolean {
 type GlobPart = 'star' | ((character: string) => boolean);
 
 function parseGlob(pattern: string): GlobPart[] {
-  const characters = [...pattern];
+  const characters = Array.from(pattern);
   const parts: GlobPart[] = [];
   for (let at = 0; at < characters.length; at++) {
     const character = characters[at]!;

@@ -79,7 +79,8 @@ export function parseListing(bytes: Uint8Array, origin: string, revision: string
   const fields = jsonFields(parseJsonObject(bytes, origin), origin);
   const commit = fields.optionalString('sha') ?? '';
   if (!COMMIT.test(commit)) throw fields.wrong('sha', 'a commit of 40 hexadecimal digits');
-  if (COMMIT.test(revision) && commit !== revision) throw fields.wrong('sha', `the commit ${revision} asked for`);
+  if (COMMIT.test(revision) && commit !== revision)
+    throw fields.wrong('sha', `the commit ${revision} asked for`);
   const siblings = fields.raw('siblings');
   if (!Array.isArray(siblings) || siblings.length > MAX_FILES) {
     throw fields.wrong('siblings', `a list of at most ${MAX_FILES} files`);
@@ -112,7 +113,8 @@ function hashField(fields: JsonFields, name: string, kind: ExpectedHash['kind'])
   const digits = kind === 'sha256' ? 64 : 40;
   const hex = fields.optionalString(name) ?? '';
   // It becomes a file's name.
-  if (hex.length !== digits || !/^[0-9a-f]+$/.test(hex)) throw fields.wrong(name, `${digits} hexadecimal digits`);
+  if (hex.length !== digits || !/^[0-9a-f]+$/.test(hex))
+    throw fields.wrong(name, `${digits} hexadecimal digits`);
   return { kind, hex };
 }
 
@@ -139,7 +141,9 @@ async function collect(body: AsyncGenerator<Uint8Array, void>, task: string): Pr
   for await (const piece of body) {
     size += piece.byteLength;
     if (size > MAX_LISTING_BYTES) {
-      throw new ParseError(`Gave up ${task}: expected at most ${MAX_LISTING_BYTES} bytes, got more; check HF_ENDPOINT.`);
+      throw new ParseError(
+        `Gave up ${task}: expected at most ${MAX_LISTING_BYTES} bytes, got more; check HF_ENDPOINT.`,
+      );
     }
     pieces.push(piece);
   }

@@ -78,7 +78,8 @@ async function pauseAfter(failure: Interrupted, failures: number, options: Retry
   if (asked > LONGEST_RETRY_AFTER_MS) throw asksTooMuch(task, failure, asked);
   // Spread, so that many machines that met the same fault do not come back at the same moment.
   const wait = Math.max(asked, own * (0.75 + Math.random() / 2));
-  if (wait >= NOTICED_MS) onNote?.(`${task}: ${failure.message}; next attempt in ${Math.round(wait / 1000)} s`);
+  if (wait >= NOTICED_MS)
+    onNote?.(`${task}: ${failure.message}; next attempt in ${Math.round(wait / 1000)} s`);
   // An abort ends the pause; the next round sees it.
   await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
 }

@@ -50,7 +50,8 @@ export interface LoaderFiles {
 export function filesForLoader(listing: Listing, repo: string): LoaderFiles {
   const present = new Set(listing.files.map(({ path }) => path));
   const isSharded = !present.has(SINGLE_FILE) && present.has(INDEX_FILE);
-  if (!isSharded && !present.has(SINGLE_FILE) && !present.has(ADAPTER_WEIGHTS)) throw noWeights(listing, repo);
+  if (!isSharded && !present.has(SINGLE_FILE) && !present.has(ADAPTER_WEIGHTS))
+    throw noWeights(listing, repo);
   const isWanted = ({ path }: ListedFile): boolean =>
     path === SINGLE_FILE ||
     path === ADAPTER_WEIGHTS ||
@@ -84,13 +85,16 @@ export async function shardsOf(listing: Listing, index: HubFile, blobs: string):
 function choose({ files }: Listing, isWanted: (file: ListedFile) => boolean): HubFile[] {
   const chosen = files.filter(isWanted).map(checkedFile);
   const paths = new Set(chosen.map(({ path }) => path));
-  if (paths.size < chosen.length) throw new ParseError('Expected every file once in the listing, got one twice.');
+  if (paths.size < chosen.length)
+    throw new ParseError('Expected every file once in the listing, got one twice.');
   return chosen;
 }
 
 function noWeights(listing: Listing, repo: string): ModelError {
-  const others = listing.files.map(({ path }) => path).filter((path) => /\.(?:bin|pth?|gguf|onnx|h5|msgpack)$/.test(path));
-  const found = others.length === 0 ? 'no weights at all' : `${others.slice(0, 3).map(quoteName).join(', ')}`;
+  const others = listing.files
+    .map(({ path }) => path)
+    .filter((path) => /\.(?:bin|pth?|gguf|onnx|h5|msgpack)$/.test(path));
+  const found = others.length === 0 ? 'no weights at all' : others.slice(0, 3).map(quoteName).join(', ');
   return new ModelError(
     `Expected ${SINGLE_FILE} or ${INDEX_FILE} in ${repo}, got ${found}; choose a repository or revision with safetensors weights, or name files with --allow.`,
     { details: { repo } },

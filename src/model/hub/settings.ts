@@ -42,7 +42,8 @@ export async function hubSettings(
   environment: Environment = process.env,
 ): Promise<HubSettings> {
   const endpoint = parseEndpoint(options.endpoint ?? (environment['HF_ENDPOINT'] || DEFAULT_ENDPOINT));
-  const places = options.cacheDir === undefined ? environment : { ...environment, HF_HUB_CACHE: options.cacheDir };
+  const places =
+    options.cacheDir === undefined ? environment : { ...environment, HF_HUB_CACHE: options.cacheDir };
   const token = checkToken(options.token ?? (await findToken(environment)));
   const mayBeSent = isPrivate(new URL(endpoint));
   return {
@@ -66,7 +67,8 @@ function isPrivate(url: URL): boolean {
 
 function parseEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  const plain = url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+  const plain =
+    url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
   if (!plain || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     // Not shown: a URL with a password in it is one of the mistakes.
     throw new UsageError(
