@@ -11,7 +11,7 @@ import type {
 } from '../model/weights.ts';
 import { cacheFolder, weightCacheFolder } from '../store/cache-folder.ts';
 import { openWeightCache } from '../store/weight-cache.ts';
-import { defaultThreads } from '../util/threads.ts';
+import { threadCount } from '../util/threads.ts';
 import { partNames, planQuantisation, type QuantisePlan } from './quantise-plan.ts';
 import { countWeights, quantiseSlices } from './quantise-pool.ts';
 import { type BlockFormat, QUANTISER_VERSION } from './quantise.ts';
@@ -107,7 +107,7 @@ export async function loadQuantisedWeights(
 function quantiseAll(
   { slices }: QuantisePlan,
   fileDescriptor: number,
-  { threads = defaultThreads(), onProgress, signal }: QuantiseOptions,
+  { threads = threadCount(), onProgress, signal }: QuantiseOptions,
 ): Promise<string[]> {
   const total = slices.reduce((sum, slice) => sum + countWeights(slice), 0);
   let done = 0;

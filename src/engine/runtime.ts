@@ -7,7 +7,7 @@ import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type ModelWeights, projections } from '../model/weights.ts';
-import { defaultThreads } from '../util/threads.ts';
+import { threadCount } from '../util/threads.ts';
 import type { EditFeeds } from './edit-feeds.ts';
 import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
@@ -239,7 +239,7 @@ export class Runtime {
     // depends on how many rows share the step.
     try {
       return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-        intraOpNumThreads: Math.min(this.options.threads ?? defaultThreads(), this.config.heads),
+        intraOpNumThreads: Math.min(this.options.threads ?? threadCount(), this.config.heads),
         executionProviders: ['cpu'],
         logSeverityLevel: 3,
         extra: {
