@@ -33,6 +33,8 @@ export class Batch {
   private readonly waiting: RunningRow[];
   private readonly cache: KvCache;
   private readonly prefill: Prefill;
+  /** Logits `[slots, vocabulary]` of the last step. */
+  private readonly logits: Float32Array;
   /** Most rows that run side by side. */
   private readonly slots: number;
   /** Index: slot. */
@@ -50,7 +52,9 @@ export class Batch {
     const slots = options.batchRows ?? Math.max(1, Math.min(defaultBatchRows, fitting));
     this.slots = Math.min(slots, rows.length);
     // The last slots stand ready for the rows that fill a batch up.
-    this.cache = new KvCache(runtime.config, this.slots + runtime.batchMultiple - 1, capacity, true);
+    const slotsInAll = this.slots + runtime.batchMultiple - 1;
+    this.logits = new Float32Array(slotsInAll * runtime.config.vocabSize);
+    this.cache = new KvCache(runtime.config, slotsInAll, capacity, true);
     this.prefill = new Prefill(runtime, this.cache, {
       adapter: options.adapter,
       capturing: this.capturing,
@@ -126,6 +130,7 @@ export class Batch {
       edits: this.standing.edits,
       stages: this.standing.stages,
       adapter: this.options.adapter,
+      logits: this.logits,
     });
     const { vocabSize, layers, width } = this.runtime.config;
     const size = (layers + 1) * width;

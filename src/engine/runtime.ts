@@ -63,6 +63,8 @@ export interface Step {
   /** Stages that the step's interventions need. */
   readonly stages: number;
   readonly adapter: Adapter | undefined;
+  /** Where the logits are to be written, at least `[batch, query, vocabulary]` long; default: memory of their own. */
+  readonly logits?: Float32Array;
 }
 
 export interface StepResult {
@@ -159,7 +161,7 @@ export class Runtime {
     const fetches: Record<string, Tensor | null> = {
       [names.taps]: null,
       [names.tokens]: null,
-      [names.logits]: null,
+      [names.logits]: this.logitsTensor(step),
     };
     step.cache.forEach((block, i) => {
       for (const part of ['key', 'value'] as const) {
@@ -200,6 +202,14 @@ export class Runtime {
       [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count]),
       [names.tokenIndex]: new Tensor('int64', step.tokens.index, [batch, step.tokens.count]),
     };
+  }
+
+  /** A large vocabulary's logits are tens of megabytes a step, which are not worth handing over and collecting anew. */
+  private logitsTensor({ rows, queries, logits }: Step): Tensor | null {
+    if (logits === undefined) return null;
+    const shape = [rows.length, queries.count, this.config.vocabSize];
+    const size = rows.length * queries.count * this.config.vocabSize;
+    return new Tensor('float32', logits.subarray(0, size), shape);
   }
 
   private adapterFeeds(adapter: Adapter | undefined): Record<string, Tensor> {
