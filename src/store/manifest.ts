@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { readFailure } from './files.ts';
+import { jsonValueSchema } from './schema.ts';
+
+/** Changes when a reader of an older run folder would misread a newer one. */
+export const SCHEMA_VERSION = 1;
+
+const artifactSchema = z.object({ bytes: z.int(), sha256: z.string() });
+
+/** `manifest.json`, written last: a folder that has one is a finished run. */
+export const manifestSchema = z.object({
+  schema: z.literal(SCHEMA_VERSION),
+  kind: z.literal('extract'),
+  package: z.object({ name: z.string(), version: z.string() }),
+  model: z.object({
+    id: z.string(),
+    revision: z.string().nullable(),
+    fingerprint: z.string(),
+    dtype: z.string(),
+    layers: z.int(),
+    width: z.int(),
+  }),
+  trait: z.object({ name: z.string(), sha256: z.string() }),
+  /** All options that decide the results, seeds included. */
+  recipe: z.record(z.string(), jsonValueSchema),
+  judge: z.string(),
+  /** Rollouts, pairs kept and pairs dropped by reason. */
+  counts: z.record(z.string(), z.int()),
+  /** Seconds by step, of the process that finished the run; a step that an earlier process finished is null. */
+  seconds: z.record(z.string(), z.number().nullable()),
+  artifacts: z.record(z.string(), artifactSchema),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+export type Artifact = z.infer<typeof artifactSchema>;
+
+/** Length and SHA-256 of a file, read in pieces. */
+export async function describeArtifact(path: string): Promise<Artifact> {
+  const hash = createHash('sha256');
+  const stream = createReadStream(path);
+  try {
+    await pipeline(stream, hash);
+  } catch (error) {
+    throw readFailure(path, error);
+  }
+  return { bytes: stream.bytesRead, sha256: hash.digest('hex') };
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+
+/** What is measured under one condition: means over its rollouts, with the normal 95 % interval of the score. */
+const cellSchema = z.object({
+  condition: z.string(),
+  /** What was added: the trait's vector, a random direction of the same norm, or nothing. */
+  direction: z.enum(['trait', 'random', 'none']),
+  /** Number of the random direction, or null. */
+  draw: z.int().nullable(),
+  /** 1 … L; null where nothing was added. */
+  layer: z.int().nullable(),
+  /** In the unit of the table that the cell belongs to. */
+  strength: z.number(),
+  /** Coefficient of the raw vector, or of a random direction as long as it. */
+  coef: z.number(),
+  /** Mean trait score, 0–100, of the rollouts that were scored; null where none was. */
+  score: z.number().nullable(),
+  lower: z.number().nullable(),
+  upper: z.number().nullable(),
+  /** Mean coherence, 0–100. */
+  coherence: z.number().nullable(),
+  /** Rollouts, and those among them without a trait score. */
+  rollouts: z.int(),
+  unscored: z.int(),
+});
+export type Cell = z.infer<typeof cellSchema>;
+
+/** See `strengthUnits`. */
+const unitSchema = z.enum(['fraction', 'norm', 'coef']);
+const questionsSchema = z.array(z.int());
+
+/** `sweep.json`: every layer × strength, and the controls. */
+export const sweepSchema = z.object({
+  positions: z.string(),
+  /** Indices into the trait's evaluation questions. */
+  questions: questionsSchema,
+  samples: z.int(),
+  layers: z.array(z.int()),
+  unit: unitSchema,
+  strengths: z.array(z.number()),
+  coherence_floor: z.number(),
+  zero: cellSchema,
+  /** The trait's own instructions as prompts, without steering. */
+  prompts: z.object({ pos: cellSchema, neg: cellSchema }),
+  trait: z.array(cellSchema),
+  random: z.array(cellSchema),
+  /** Highest score at a positive strength whose coherence reaches the floor; null where none does. */
+  recommended: cellSchema.nullable(),
+  /** The layer with the highest such score, or where there is none, the layer with the largest gain. */
+  layer: z.int(),
+});
+export type Sweep = z.infer<typeof sweepSchema>;
+
+/** `dose-response.json`: one layer, strengths fixed beforehand, against random directions. */
+export const doseSchema = z.object({
+  positions: z.string(),
+  questions: questionsSchema,
+  samples: z.int(),
+  layer: z.int(),
+  /** Of the vector at this layer, and of every random direction. */
+  norm: z.number(),
+  unit: unitSchema,
+  strengths: z.array(z.number()),
+  points: z.array(cellSchema),
+  /** Twice the lowest and the highest strength, on few texts: what too much looks like. In none of the numbers below. */
+  beyond: z.array(cellSchema),
+  /** Of strength and mean score over the points; null where the scores do not vary. */
+  spearman: z.number().nullable(),
+  /** Mean score at the highest strength minus that at the lowest. */
+  gain: z.number().nullable(),
+  /** Rollouts of a question at each end of a random direction. */
+  random_samples: z.int(),
+  random: z.array(
+    z.object({ draw: z.int(), low: cellSchema, high: cellSchema, gain: z.number().nullable() }),
+  ),
+  /** Where the gain of one more random direction falls in 95 of 100 cases. */
+  random_interval: z.object({ lower: z.number(), upper: z.number() }).nullable(),
+  /** Share of directions, this one included, whose gain is at least as large in size. */
+  p_value: z.number().nullable(),
+  coherence_floor: z.number(),
+  /** Spearman at least 0.9, and a gain above the interval of random directions. */
+  steers: z.boolean(),
+  /** Whether every point's coherence reaches the floor. */
+  coherent: z.boolean(),
+});
+export type DoseResponse = z.infer<typeof doseSchema>;
