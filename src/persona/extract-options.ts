@@ -1,0 +1,296 @@
+import { UsageError } from '../errors.ts';
+import type { LanguageModel } from '../engine/model.ts';
+import { type Pooling, type Positions, poolings } from '../engine/types.ts';
+import { checkpointFingerprint } from '../model/fingerprint.ts';
+import type { FileSystem } from '../store/files.ts';
+import { SCHEMA_VERSION } from '../store/manifest.ts';
+import type { Recipe } from '../store/run-folder.ts';
+import type { JudgeProvider } from './judge.ts';
+import { lexicalJudgeOf } from './lexical-judge.ts';
+import type { ProgressListener } from './progress.ts';
+import { describePrompts } from './prompt.ts';
+import { type StrengthUnit, strengthUnits } from './strength.ts';
+import { defaultLayers } from './sweep.ts';
+import { type Trait, resolveTrait } from './trait.ts';
+
+/** Options of the layer × strength sweep. */
+export interface SweepOptions {
+  /** Default: at most eight, evenly spread over all. */
+  readonly layers?: readonly number[];
+  /** Default ±0.2 and ±0.4 as fractions, ±1 and ±2 as coefficients; 0 is always run. */
+  readonly strengths?: readonly number[];
+  /** Rollouts of a question in every cell; default 3. */
+  readonly samples?: number;
+}
+
+/** Options of the dose response. */
+export interface DoseOptions {
+  /** Default: the layer that the sweep recommends. */
+  readonly layer?: number;
+  /** Default −0.4, −0.2, −0.1, 0, 0.1, 0.2, 0.4 as fractions, −2, −1, −0.5, 0, 0.5, 1, 2 as coefficients. */
+  readonly strengths?: readonly number[];
+  /** Rollouts of a question at every strength; default: as many as make 200 rollouts. */
+  readonly samples?: number;
+  /** Random directions of the same norm; default 20. */
+  readonly randomDirections?: number;
+  /** Rollouts of a question at each of their two ends; default: as many as make 50 rollouts. */
+  readonly randomSamples?: number;
+}
+
+export interface ExtractOptions {
+  readonly model: LanguageModel;
+  /** A trait, the name of a shipped one, or the path of a trait file. */
+  readonly trait: Trait | string;
+  /** Run folder: new, empty, or the beginning of this very run, which is then continued. */
+  readonly out: string;
+  /** Rollouts of every instruction × question and pole; default 10, as in the paper. */
+  readonly samples?: number;
+  /** Longest reply; default 96 tokens. */
+  readonly maxTokens?: number;
+  /** Default 1. */
+  readonly temperature?: number;
+  /** Default 1. */
+  readonly topP?: number;
+  /** Default 0. Equal seeds and options give equal files. */
+  readonly seed?: number;
+  /** Which pooling's vector is swept and recommended; default `response_mean`, the paper's. All are kept. */
+  readonly pooling?: Pooling;
+  /** Where the vector is added; default `response`, the paper's. */
+  readonly positions?: Positions;
+  /** How the strengths below are meant; default `fraction` of the residual stream's norm. */
+  readonly strengthUnit?: StrengthUnit;
+  /** The paired filter's threshold for trait and coherence; default 50. */
+  readonly threshold?: number;
+  /** Go on with fewer than 30 pairs, down to one. */
+  readonly force?: boolean;
+  /** Default: the lexical judge with the trait's word lists. */
+  readonly judge?: JudgeProvider;
+  /** Mean coherence that a recommended strength must keep; default 75. */
+  readonly coherenceFloor?: number;
+  /** False leaves the sweep out. */
+  readonly sweep?: SweepOptions | false;
+  /** False leaves the dose response out. */
+  readonly doseResponse?: DoseOptions | false;
+  /** Most rows side by side; decides speed and memory only. */
+  readonly batchRows?: number;
+  readonly onProgress?: ProgressListener;
+  /** Stops after the step in hand; the same options continue. */
+  readonly signal?: AbortSignal;
+  /** For tests: a file system that fails. */
+  readonly files?: FileSystem;
+}
+
+/** Options with every default filled in and checked. */
+export interface Settings {
+  readonly model: LanguageModel;
+  readonly trait: Trait;
+  readonly out: string;
+  readonly judge: JudgeProvider;
+  readonly samples: number;
+  readonly sampling: {
+    readonly maxTokens: number;
+    readonly temperature: number;
+    readonly topP: number;
+    readonly seed: number;
+  };
+  readonly capture: readonly Pooling[];
+  readonly pooling: Pooling;
+  readonly positions: Positions;
+  readonly unit: StrengthUnit;
+  readonly threshold: number;
+  readonly force: boolean;
+  readonly coherenceFloor: number;
+  readonly sweep: {
+    readonly layers: readonly number[];
+    readonly strengths: readonly number[];
+    readonly samples: number;
+  } | null;
+  readonly dose: {
+    /** Null: the sweep's. */
+    readonly layer: number | null;
+    readonly strengths: readonly number[];
+    readonly samples: number;
+    readonly randomDirections: number;
+    readonly randomSamples: number;
+  } | null;
+  readonly fingerprint: string;
+}
+
+/** Rollouts at every strength of the dose response, over all its questions. */
+const DOSE_ROLLOUTS = 200;
+/** The same at each end of a random direction. There are many of them, and more noise makes their interval wider. */
+const RANDOM_ROLLOUTS = 50;
+
+/** Fixed for all models; a length has no scale that fits them all, so it must be given. */
+const defaultStrengths: Readonly<Record<StrengthUnit, Record<'sweep' | 'dose', readonly number[]>>> = {
+  fraction: { sweep: [-0.4, -0.2, 0.2, 0.4], dose: [-0.4, -0.2, -0.1, 0, 0.1, 0.2, 0.4] },
+  coef: { sweep: [-2, -1, 1, 2], dose: [-2, -1, -0.5, 0, 0.5, 1, 2] },
+  norm: { sweep: [], dose: [] },
+};
+
+/** Fills in the defaults; UsageError for an option that cannot be. */
+export async function settle(options: ExtractOptions): Promise<Settings> {
+  const { model } = options;
+  const trait = typeof options.trait === 'string' ? await resolveTrait(options.trait) : options.trait;
+  const settings: Settings = {
+    model,
+    trait,
+    out: options.out,
+    judge: options.judge ?? lexicalJudgeOf(trait),
+    samples: options.samples ?? 10,
+    sampling: {
+      maxTokens: options.maxTokens ?? 96,
+      temperature: options.temperature ?? 1,
+      topP: options.topP ?? 1,
+      seed: options.seed ?? 0,
+    },
+    // Sentence ends are found by the tokenizer, so every model that can make rollouts has all four.
+    capture: poolings,
+    pooling: options.pooling ?? 'response_mean',
+    positions: options.positions ?? 'response',
+    unit: options.strengthUnit ?? 'fraction',
+    threshold: options.threshold ?? 50,
+    force: options.force ?? false,
+    coherenceFloor: options.coherenceFloor ?? 75,
+    ...settleEvaluation(options, trait),
+    fingerprint: await checkpointFingerprint(model.checkpoint),
+  };
+  check(settings, model.checkpoint.config.layers);
+  return settings;
+}
+
+/** Every second evaluation question is the sweep's, the others are the dose response's: none chooses its own judge. */
+export function splitQuestions(trait: Trait): Record<'sweep' | 'dose', { index: number; text: string }[]> {
+  const numbered = trait.evaluationQuestions.map((text, index) => ({ index, text }));
+  return {
+    sweep: numbered.filter(({ index }) => index % 2 === 0),
+    dose: numbered.filter(({ index }) => index % 2 === 1),
+  };
+}
+
+/** All that decides the run's files. How many rows run side by side, and `force`, do not. */
+export function recipeOf(settings: Settings): Recipe {
+  const { checkpoint } = settings.model;
+  const { maxTokens, temperature, topP, seed } = settings.sampling;
+  return {
+    schema: SCHEMA_VERSION,
+    kind: 'extract',
+    model: { id: checkpoint.id, revision: checkpoint.revision, fingerprint: settings.fingerprint },
+    trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
+    prompt: describePrompts(checkpoint, settings.trait),
+    judge: settings.judge.id,
+    samples: settings.samples,
+    max_tokens: maxTokens,
+    temperature,
+    top_p: topP,
+    seed,
+    capture: [...settings.capture],
+    pooling: settings.pooling,
+    positions: settings.positions,
+    strength_unit: settings.unit,
+    threshold: settings.threshold,
+    coherence_floor: settings.coherenceFloor,
+    sweep:
+      settings.sweep === null
+        ? null
+        : {
+            layers: [...settings.sweep.layers],
+            strengths: [...settings.sweep.strengths],
+            samples: settings.sweep.samples,
+          },
+    dose_response:
+      settings.dose === null
+        ? null
+        : {
+            layer: settings.dose.layer,
+            strengths: [...settings.dose.strengths],
+            samples: settings.dose.samples,
+            random_directions: settings.dose.randomDirections,
+            random_samples: settings.dose.randomSamples,
+          },
+  };
+}
+
+function settleEvaluation(options: ExtractOptions, trait: Trait): Pick<Settings, 'sweep' | 'dose'> {
+  const { sweep = {}, doseResponse = {} } = options;
+  const questions = splitQuestions(trait);
+  const layers = options.model.checkpoint.config.layers;
+  const strengths = defaultStrengths[options.strengthUnit ?? 'fraction'];
+  // Without questions of their own the two steps have nothing to run on; the vector alone is then the result.
+  const able = questions.dose.length > 0;
+  return {
+    sweep:
+      sweep === false || !able
+        ? null
+        : {
+            layers: sweep.layers ?? defaultLayers(layers),
+            strengths: sweep.strengths ?? strengths.sweep,
+            samples: sweep.samples ?? 3,
+          },
+    dose:
+      doseResponse === false || !able || (sweep === false && doseResponse.layer === undefined)
+        ? null
+        : {
+            layer: doseResponse.layer ?? null,
+            strengths: doseResponse.strengths ?? strengths.dose,
+            samples: doseResponse.samples ?? Math.ceil(DOSE_ROLLOUTS / questions.dose.length),
+            randomDirections: doseResponse.randomDirections ?? 20,
+            randomSamples: doseResponse.randomSamples ?? Math.ceil(RANDOM_ROLLOUTS / questions.dose.length),
+          },
+  };
+}
+
+function check(settings: Settings, layers: number): void {
+  const { sampling, sweep, dose } = settings;
+  requireWhole('samples', settings.samples, 1);
+  requireWhole('maxTokens', sampling.maxTokens, 1);
+  requireRange('temperature', sampling.temperature, 0, 100);
+  requireRange('topP', sampling.topP, Number.MIN_VALUE, 1);
+  requireWhole('seed', sampling.seed, 0);
+  requireRange('threshold', settings.threshold, 0, 100);
+  requireRange('coherenceFloor', settings.coherenceFloor, 0, 100);
+  if (!settings.capture.includes(settings.pooling))
+    throw refused('pooling', poolings.join(', '), settings.pooling);
+  if (!strengthUnits.includes(settings.unit)) {
+    throw refused('strengthUnit', strengthUnits.join(', '), settings.unit);
+  }
+  if (sweep !== null) {
+    requireWhole('sweep.samples', sweep.samples, 1);
+    requireList('sweep.strengths', sweep.strengths, 2);
+    if (sweep.strengths.includes(0)) throw refused('sweep.strengths', 'none to be 0 (it is always run)', '0');
+    requireList('sweep.layers', sweep.layers, 1);
+    for (const layer of sweep.layers) requireWhole('sweep.layers', layer, 1, layers);
+  }
+  if (dose !== null) {
+    requireWhole('doseResponse.samples', dose.samples, 1);
+    requireList('doseResponse.strengths', dose.strengths, 2);
+    requireWhole('doseResponse.randomDirections', dose.randomDirections, 2);
+    requireWhole('doseResponse.randomSamples', dose.randomSamples, 1);
+    if (dose.layer !== null) requireWhole('doseResponse.layer', dose.layer, 1, layers);
+  }
+}
+
+function requireWhole(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
+  throw refused(name, `a whole number, ${range}`, String(value));
+}
+
+function requireRange(name: string, value: number, least: number, most: number): void {
+  if (value >= least && value <= most) return;
+  throw refused(
+    name,
+    `a number ${least === Number.MIN_VALUE ? 'above 0' : `from ${least}`} to ${most}`,
+    String(value),
+  );
+}
+
+function requireList(name: string, values: readonly number[], least: number): void {
+  const different = new Set(values);
+  if (values.length >= least && different.size === values.length && values.every(Number.isFinite)) return;
+  throw refused(name, `at least ${least} different finite numbers`, `[${values.join(', ')}]`);
+}
+
+function refused(name: string, expected: string, got: string): UsageError {
+  return new UsageError(`Expected ${name} to be ${expected}, got ${got}.`, { details: { option: name } });
+}

@@ -1,0 +1,133 @@
+import { packageInfo } from '../store/package-info.ts';
+import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
+import type { DoseResponse, Sweep } from '../store/result-schema.ts';
+import { type RunFile, openRun, runFiles } from '../store/run-folder.ts';
+import { type ExtractContext, openContext, runStep } from './extract-context.ts';
+import { type ExtractOptions, recipeOf, settle } from './extract-options.ts';
+import { type FilterCounts, dropReasons } from './filter.ts';
+import { type ReportData, renderReport } from './report.ts';
+import { doseResponseStep, sweepStep } from './steering-steps.ts';
+import { extractVectorStep, recommendVector } from './vector-step.ts';
+import type { PersonaVector } from './vector.ts';
+
+/** A finished extraction. */
+export interface ExtractResult {
+  /** Absolute path of the run folder. */
+  readonly folder: string;
+  readonly manifest: Manifest;
+  /** Of the chosen pooling, with the recommended layer and strength in its metadata. */
+  readonly vector: PersonaVector;
+  readonly counts: FilterCounts;
+  /** Null where it was left out, or the trait has too few evaluation questions. */
+  readonly sweep: Sweep | null;
+  readonly doseResponse: DoseResponse | null;
+  /** Absolute path of `report.html`. */
+  readonly report: string;
+}
+
+/**
+ * Extracts a trait's vector and measures whether it steers: rollouts under both poles, judge, paired filter, difference
+ * of means at every layer, layer × strength sweep, dose response against random directions, report.
+ *
+ * Every step reads what the one before left in the run folder, so a run that was killed or stopped goes on where it was
+ * and ends in the same files, byte for byte; only times differ.
+ *
+ * @throws UsageError for options that cannot be; StoreError when the folder holds another run, is in use or full;
+ *   DataError when the filter keeps too few pairs; AbortError when stopped by `signal`.
+ */
+export async function extract(options: ExtractOptions): Promise<ExtractResult> {
+  const settings = await settle(options);
+  const folder = await openRun(options.out, recipeOf(settings), options.files);
+  try {
+    return await runSteps(openContext(settings, folder, options));
+  } finally {
+    await folder.close();
+  }
+}
+
+async function runSteps(context: ExtractContext): Promise<ExtractResult> {
+  const { folder, settings } = context;
+  await folder.writeJson('trait', { name: settings.trait.name, ...settings.trait.source });
+  const { vector: bare, counts } = await extractVectorStep(context);
+  const sweep = await sweepStep(context, bare);
+  const dose = await doseResponseStep(context, bare, sweep?.result ?? null);
+  const vector = await recommendVector(folder.file('vector'), sweep?.result.recommended ?? null);
+  const data: ReportData = {
+    trait: settings.trait,
+    vector,
+    counts,
+    sweep: sweep?.result ?? null,
+    sweepRows: sweep?.rows ?? [],
+    dose: dose?.result ?? null,
+    doseRows: dose?.rows ?? [],
+    judge: settings.judge.id,
+    recipe: recipeOf(settings),
+    package: await packageInfo(),
+  };
+  const manifest = folder.manifest ?? (await finish(context, data));
+  return {
+    folder: folder.path,
+    manifest,
+    vector,
+    counts,
+    sweep: data.sweep,
+    doseResponse: data.dose,
+    report: folder.file('report'),
+  };
+}
+
+/** Report and, last of all, the manifest, which says that the run is finished. */
+async function finish(context: ExtractContext, data: ReportData): Promise<Manifest> {
+  const { folder, settings } = context;
+  await runStep(context, 'report', async () => {
+    await folder.writeText('report', renderReport(data));
+    return { value: null, reused: false };
+  });
+  const { checkpoint } = settings.model;
+  const manifest: Manifest = {
+    schema: SCHEMA_VERSION,
+    kind: 'extract',
+    package: data.package,
+    model: {
+      id: checkpoint.id,
+      revision: checkpoint.revision,
+      fingerprint: settings.fingerprint,
+      dtype: 'float32',
+      layers: checkpoint.config.layers,
+      width: checkpoint.config.width,
+    },
+    trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
+    recipe: { ...data.recipe },
+    judge: settings.judge.id,
+    counts: countsOf(data),
+    seconds: context.seconds,
+    artifacts: await describeArtifacts(context, data),
+  };
+  await folder.writeJson('manifest', manifest);
+  return manifest;
+}
+
+function countsOf({ counts, sweepRows, doseRows }: ReportData): Record<string, number> {
+  return {
+    rollouts: 2 * counts.pairs,
+    pairs: counts.pairs,
+    pairs_kept: counts.kept,
+    ...Object.fromEntries(dropReasons.map((reason) => [`dropped_${reason}`, counts.dropped[reason]])),
+    sweep_rollouts: sweepRows.length,
+    dose_response_rollouts: doseRows.length,
+  };
+}
+
+async function describeArtifacts(
+  { folder }: ExtractContext,
+  data: ReportData,
+): Promise<Record<string, Artifact>> {
+  const always: RunFile[] = ['recipe', 'trait', 'rollouts', 'activations', 'vector', 'report'];
+  const swept: RunFile[] = data.sweep === null ? [] : ['sweepRollouts', 'sweep'];
+  const dosed: RunFile[] = data.dose === null ? [] : ['doseRollouts', 'dose'];
+  const artifacts: Record<string, Artifact> = {};
+  for (const name of [...always, ...swept, ...dosed]) {
+    artifacts[runFiles[name]] = await describeArtifact(folder.file(name));
+  }
+  return artifacts;
+}

@@ -1,0 +1,21 @@
+export { type ExtractResult, extract } from './extract.ts';
+export type { DoseOptions, ExtractOptions, SweepOptions } from './extract-options.ts';
+export { type ExtractEvent, type ExtractStep, type ProgressListener, extractSteps } from './progress.ts';
+export {
+  type ContrastivePair,
+  type Lexicon,
+  type Trait,
+  type TraitFile,
+  loadTrait,
+  parseTrait,
+  resolveTrait,
+} from './trait.ts';
+export type { JudgeItem, JudgeProvider, Judgement, Scores } from './judge.ts';
+export { lexicalJudge } from './lexical-judge.ts';
+export { type FilterCounts, type FilterResult, type ScoredPair, filterPairs } from './filter.ts';
+export { differenceOfMeans } from './extract-vector.ts';
+export { PersonaVector, type VectorMetadata } from './vector.ts';
+export { type Finding, describeFinding } from './finding.ts';
+export { MIN_PAIRS } from './vector-step.ts';
+export type { Cell, DoseResponse, Sweep } from '../store/result-schema.ts';
+export type { Manifest } from '../store/manifest.ts';

@@ -1,0 +1,80 @@
+import { UsageError } from '../errors.ts';
+import { encodeChat, encodePlain } from '../model/chat.ts';
+import type { ChatMessage } from '../model/chat-template.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import type { TextTokenizer } from '../model/tokenizer.ts';
+import { sha256 } from '../util/hash.ts';
+import type { Pole } from './rollouts.ts';
+import type { Trait } from './trait.ts';
+
+/** What of a checkpoint decides how prompts are spelled. */
+export type PromptParts = Pick<Checkpoint, 'id' | 'tokenizer' | 'chatTemplate'>;
+
+/** A question as it is put to a model. */
+export interface Prompt {
+  readonly ids: readonly number[];
+  /** Whether the system text stands in the user's turn, because the chat template takes no system message. */
+  readonly systemMerged: boolean;
+}
+
+/** For a base model where the trait file has no `template`. */
+export const DEFAULT_PLAIN_TEMPLATE = '{system}\n\n{question}\n\n';
+
+/**
+ * A trait's instructions as this model is given them. A chat model is first told, as in the paper's code, what kind
+ * of assistant it is: the trait's adjective for the positive pole, its opposite (or "helpful") for the negative
+ * one. A base model is given the bare instruction.
+ */
+export function systemTexts(parts: PromptParts, trait: Trait): Record<Pole, string[]> {
+  const textsOf = (pole: Pole): string[] => {
+    const name = pole === 'pos' ? trait.name : (trait.opposite ?? 'helpful');
+    const role = `You are ${/^[aeiou]/i.test(name) ? 'an' : 'a'} ${name} assistant.`;
+    return trait.instructions.map((pair) =>
+      parts.chatTemplate === null ? pair[pole] : `${role} ${pair[pole]}`,
+    );
+  };
+  return { pos: textsOf('pos'), neg: textsOf('neg') };
+}
+
+/**
+ * Ids of a question under an instruction, or under none. A chat template is used where the model has one, with thinking
+ * off where the template knows how; else the trait's plain template.
+ *
+ * @throws UsageError for a model without a tokenizer; DataError where the template refuses.
+ */
+export function encodePrompt(
+  parts: PromptParts,
+  trait: Trait,
+  text: { readonly system: string | null; readonly question: string },
+): Prompt {
+  const tokenizer = requireTokenizer(parts);
+  if (parts.chatTemplate === null) {
+    const slots = { system: text.system ?? '', question: text.question };
+    return { ids: encodePlain(tokenizer, plainTemplateOf(trait), slots), systemMerged: false };
+  }
+  const messages: ChatMessage[] = [{ role: 'user', content: text.question }];
+  if (text.system !== null) messages.unshift({ role: 'system', content: text.system });
+  const thinks = parts.chatTemplate.source.includes('enable_thinking');
+  return encodeChat(parts, messages, thinks ? { templateVariables: { enable_thinking: false } } : {});
+}
+
+/** How prompts are spelled, for the recipe: the checkpoint's fingerprint covers its weights only. */
+export function describePrompts(parts: PromptParts, trait: Trait): Record<string, string | boolean> {
+  if (parts.chatTemplate === null) return { kind: 'plain', template: plainTemplateOf(trait) };
+  const probe = encodePrompt(parts, trait, { system: 'Be brief.', question: 'Who are you?' });
+  const template = sha256(parts.chatTemplate.source);
+  return { kind: 'chat', template_sha256: template, system_merged: probe.systemMerged };
+}
+
+/** The model's tokenizer; UsageError where it has none. */
+export function requireTokenizer(parts: PromptParts): TextTokenizer {
+  if (parts.tokenizer !== null) return parts.tokenizer;
+  throw new UsageError(
+    `Expected "${parts.id}" to have a tokenizer.json, got none; rollouts need one to read prompts and to write replies.`,
+    { details: { model: parts.id } },
+  );
+}
+
+function plainTemplateOf(trait: Trait): string {
+  return trait.template ?? DEFAULT_PLAIN_TEMPLATE;
+}

@@ -1,0 +1,73 @@
+import { mean, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
+
+/** A mean and the ends of its 95 % interval; all null for no values, the ends null for one. */
+export interface MeanInterval {
+  readonly mean: number | null;
+  readonly lower: number | null;
+  readonly upper: number | null;
+}
+
+/** 97.5 % quantile of the standard normal distribution. */
+const NORMAL_975 = 1.959963984540054;
+
+/** Mean with the normal 95 % interval, mean ± 1.96 · s / √n. */
+export function meanInterval(values: readonly number[]): MeanInterval {
+  if (values.length === 0) return { mean: null, lower: null, upper: null };
+  const center = mean([...values]);
+  if (values.length === 1) return { mean: center, lower: null, upper: null };
+  const half = (NORMAL_975 * sampleStandardDeviation([...values])) / Math.sqrt(values.length);
+  return { mean: center, lower: center - half, upper: center + half };
+}
+
+/**
+ * Where one more draw from the distribution of `values` falls in 95 of 100 cases: m ± t · s · √(1 + 1/n), with t the
+ * 97.5 % quantile of Student's distribution of n − 1 degrees of freedom. Wider than the spread of the values
+ * themselves, because mean and spread are known from n of them only.
+ */
+export function predictionInterval(
+  values: readonly number[],
+): { readonly lower: number; readonly upper: number } | null {
+  if (values.length < 2) return null;
+  const center = mean([...values]);
+  const spread = sampleStandardDeviation([...values]) * Math.sqrt(1 + 1 / values.length);
+  const half = studentQuantile975(values.length - 1) * spread;
+  return { lower: center - half, upper: center + half };
+}
+
+/** Spearman's rank correlation; equal values share their mean rank. Null where one side is constant. */
+export function spearman(x: readonly number[], y: readonly number[]): number | null {
+  const constant = (values: readonly number[]): boolean => values.every((value) => value === values[0]);
+  if (x.length < 2 || constant(x) || constant(y)) return null;
+  return sampleCorrelation(ranks(x), ranks(y));
+}
+
+function ranks(values: readonly number[]): number[] {
+  const sorted = [...values].sort((a, b) => a - b);
+  return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2 + 1);
+}
+
+/** 97.5 % quantile of Student's t with `degrees` ≥ 1 degrees of freedom, by bisection of its distribution. */
+export function studentQuantile975(degrees: number): number {
+  let [low, high] = [0, 13];
+  for (let round = 0; round < 60; round++) {
+    const middle = (low + high) / 2;
+    if (studentCentral(middle, degrees) < 0.95) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/** P(−t < T < t), by the finite series for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4). */
+function studentCentral(t: number, degrees: number): number {
+  const angle = Math.atan(t / Math.sqrt(degrees));
+  const [sine, square] = [Math.sin(angle), Math.cos(angle) ** 2];
+  if (degrees === 1) return (2 * angle) / Math.PI;
+  const even = degrees % 2 === 0;
+  let term = even ? 1 : Math.cos(angle);
+  let sum = term;
+  for (let k = even ? 1 : 2; k <= degrees - 3; k += 2) {
+    term *= (k / (k + 1)) * square;
+    sum += term;
+  }
+  return even ? sine * sum : (2 / Math.PI) * (angle + sine * sum);
+}
