@@ -1,0 +1,118 @@
+import { planInterventions } from '../engine/interventions.ts';
+import { loadFromCheckpoint } from '../engine/load.ts';
+import type { LanguageModel } from '../engine/model.ts';
+import type { FinishReason, GenerateOptions, Intervention, TokenEvent } from '../engine/types.ts';
+import { DataError, EngineError } from '../errors.ts';
+import { loadAdapter } from '../model/adapter.ts';
+import { encodeChat } from '../model/chat.ts';
+import type { ChatMessage } from '../model/chat-template.ts';
+import { loadCheckpoint } from '../model/checkpoint.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { defined } from '../util/defined.ts';
+import { encodeRawPrompt, requireTokenizer } from './messages.ts';
+
+/** What is to be continued: ids as they are, raw text (BOS as the tokenizer adds it), or a conversation. */
+export type GenerateInput =
+  | { readonly ids: readonly number[] }
+  | { readonly prompt: string }
+  | { readonly messages: readonly ChatMessage[] };
+
+export interface GenerateTextOptions {
+  /** A model folder, `owner/name` in the local Hugging Face cache, or a loaded model, which stays open. */
+  readonly model: string | LanguageModel;
+  readonly input: GenerateInput;
+  /** Default: 256, or what the prompt leaves of the model's context. */
+  readonly maxTokens?: number;
+  /** 0, the default, is greedy. */
+  readonly temperature?: number;
+  /** Keep the smallest set of tokens whose probability reaches this; default 1 keeps all. */
+  readonly topP?: number;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Go on after an end-of-turn token. */
+  readonly ignoreEos?: boolean;
+  /** Folder of a LoRA adapter. */
+  readonly adapter?: string;
+  readonly interventions?: readonly Intervention[];
+  /** Called with the text as it comes, in whole characters; never where the model has no tokenizer. */
+  readonly onText?: (text: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface GeneratedText {
+  /** New tokens, without the end-of-turn token. */
+  readonly ids: readonly number[];
+  /** Null where the model has no tokenizer. */
+  readonly text: string | null;
+  readonly finishReason: FinishReason;
+  /** What was changed in the interventions on the way, in sentences. */
+  readonly notes: readonly string[];
+}
+
+const defaultMaxTokens = 256;
+
+/**
+ * Continues one prompt.
+ *
+ * @throws UsageError, DataError or ModelError for input that cannot be run, before any weight is loaded.
+ */
+export async function generate(options: GenerateTextOptions): Promise<GeneratedText> {
+  const { model: given, interventions = [] } = options;
+  const checkpoint = typeof given === 'string' ? await loadCheckpoint(given) : given.checkpoint;
+  const ids = encodeInput(options.input, checkpoint);
+  const { notes } = planInterventions(interventions, checkpoint.config, checkpoint.tokenizer !== null);
+  const engineOptions = await toEngineOptions(options, checkpoint, ids.length);
+  const model =
+    typeof given === 'string' ? await loadFromCheckpoint(checkpoint, { purpose: 'generate' }) : given;
+  try {
+    for await (const result of model.generate([{ ids, interventions }], engineOptions)) {
+      return { ids: result.ids, text: result.text, finishReason: result.finishReason, notes };
+    }
+  } finally {
+    if (model !== given) await model.close();
+  }
+  throw new EngineError('expected one result from the engine, got none');
+}
+
+function encodeInput(input: GenerateInput, checkpoint: Checkpoint): readonly number[] {
+  const ids = 'ids' in input ? input.ids : encodeText(input, checkpoint);
+  if (ids.length === 0)
+    throw new DataError('Expected a prompt of at least one token, got an empty one; give some text.');
+  const { vocabSize } = checkpoint.config;
+  const stranger = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  if (stranger === undefined) return ids;
+  throw new DataError(
+    `Expected token ids from 0 to ${vocabSize - 1}, got ${stranger}; they may come from another tokenizer.`,
+    { details: { id: stranger, vocabSize } },
+  );
+}
+
+function encodeText(input: Exclude<GenerateInput, { ids: unknown }>, checkpoint: Checkpoint): number[] {
+  if ('messages' in input) return encodeChat(checkpoint, input.messages).ids;
+  return encodeRawPrompt(requireTokenizer(checkpoint, 'The prompt'), input.prompt);
+}
+
+async function toEngineOptions(
+  options: GenerateTextOptions,
+  checkpoint: Checkpoint,
+  promptTokens: number,
+): Promise<GenerateOptions> {
+  const context = checkpoint.config.maxPositions;
+  if (promptTokens >= context) {
+    throw new DataError(
+      `Expected a prompt that leaves room in the model's context of ${context} tokens, got ${promptTokens}; shorten it.`,
+      { details: { context, promptTokens } },
+    );
+  }
+  const { temperature, topP, seed, ignoreEos, onText, signal } = options;
+  const onToken = onText === undefined ? undefined : (event: TokenEvent): void => passOn(event.text, onText);
+  const maxTokens = options.maxTokens ?? Math.min(defaultMaxTokens, context - promptTokens);
+  const adapter =
+    options.adapter === undefined ? undefined : await loadAdapter(options.adapter, checkpoint.config);
+  return defined({ maxTokens, temperature, topP, seed, ignoreEos, adapter, onToken, signal });
+}
+
+/** A token may let nothing through, such as the first half of a character. */
+function passOn(text: string, onText: (text: string) => void): void {
+  if (text !== '') onText(text);
+}

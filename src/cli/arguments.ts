@@ -1,0 +1,64 @@
+import { InvalidArgumentError } from '@commander-js/extra-typings';
+
+/** Parses `7`: a whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Expected a whole number${rangeOf(min, max)}.`);
+  };
+}
+
+/** Parses `0.7`: a number from `min` to `max`. */
+export function decimal(min: number, max: number = Infinity): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+    if (Number.isFinite(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Expected a number${rangeOf(min, max)}.`);
+  };
+}
+
+function rangeOf(min: number, max: number): string {
+  if (min === -Number.MAX_VALUE) return '';
+  return max >= Number.MAX_SAFE_INTEGER ? ` of ${min} or more` : ` from ${min} to ${max}`;
+}
+
+/** Parses `1,2,3`: token ids. */
+export function tokenIds(text: string): number[] {
+  const parse = wholeNumber(0);
+  return text.split(',').map((part) => {
+    try {
+      return parse(part.trim());
+    } catch {
+      throw new InvalidArgumentError(
+        `Expected token ids such as 1,2,3, got ${JSON.stringify(part)} among them.`,
+      );
+    }
+  });
+}
+
+/** Parses `1,2,3`: layers. */
+export function wholeNumbers(text: string): number[] {
+  return text.split(',').map((part) => wholeNumber(0)(part.trim()));
+}
+
+/** Parses `-2,0.5,2`: strengths. */
+export function numbers(text: string): number[] {
+  return text.split(',').map((part) => decimal(-Number.MAX_VALUE)(part.trim()));
+}
+
+/** Parses `a,b`: names out of `known`, each once. */
+export function namesOf<const Name extends string>(known: readonly Name[]): (text: string) => Name[] {
+  return (text) => {
+    const names = text.split(',').map((part) => part.trim());
+    const isKnown = (name: string): name is Name => (known as readonly string[]).includes(name);
+    const stranger = names.find((name) => !isKnown(name));
+    if (stranger !== undefined) {
+      throw new InvalidArgumentError(
+        `Expected names out of ${known.join(', ')}, got ${JSON.stringify(stranger)}.`,
+      );
+    }
+    if (new Set(names).size < names.length) throw new InvalidArgumentError('Expected every name once.');
+    return names.filter(isKnown);
+  };
+}

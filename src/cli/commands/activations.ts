@@ -1,0 +1,53 @@
+import { Command, Option } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { poolings } from '../../engine/types.ts';
+import { defined } from '../../util/defined.ts';
+import { namesOf, wholeNumber } from '../arguments.ts';
+import type { CommandContext } from '../context.ts';
+import { createProgress } from '../progress.ts';
+import { print, printJson } from '../terminal.ts';
+
+/** `persona activations`: pooled residual streams of given texts, to a safetensors file. */
+export function activationsCommand({ signal }: CommandContext): CommandUnknownOpts {
+  return new Command('activations')
+    .description('pool the residual stream of given texts, at every layer')
+    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .requiredOption(
+      '--input <file>',
+      'JSON lines: {"ids", "response_start"}, {"messages"} or {"prompt", "answer"}',
+    )
+    .requiredOption('--out <file>', 'safetensors file to write: one tensor [rows, L+1, width] a pooling')
+    .addOption(
+      new Option('--pool <names>', `any of ${poolings.join(', ')}`)
+        .argParser(namesOf(poolings))
+        .default(['response_mean' as const], 'response_mean'),
+    )
+    .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
+    .addOption(
+      new Option(
+        '--batch-tokens <n>',
+        'most padded tokens in a batch; changes memory, not results',
+      ).argParser(wholeNumber(1)),
+    )
+    .option('--json', 'print what was written as JSON')
+    .action(async (model, { input, out, json, ...options }) => {
+      const { activations } = await import('../../apps/activations.ts');
+      const progress = createProgress({ unit: 'rows' });
+      const onProgress = (done: number, total: number): void => progress.update('activations', done, total);
+      try {
+        const result = await activations({
+          ...defined(options),
+          model,
+          input,
+          output: out,
+          signal,
+          onProgress,
+        });
+        progress.end();
+        if (json === true) printJson(result);
+        else print(`${result.output}: ${result.poolings.join(', ')} [${result.shape.join(', ')}] F32\n`);
+      } finally {
+        progress.end();
+      }
+    });
+}

@@ -1,0 +1,47 @@
+import { Option } from '@commander-js/extra-typings';
+import { describe, expect, it } from 'vitest';
+import { shippedModel } from '../../../test/helpers/broken-model.ts';
+import type { LanguageModel } from '../../engine/model.ts';
+import { loadCheckpoint } from '../../model/checkpoint.ts';
+import { settle } from '../../persona/extract-options.ts';
+import { extractCommand } from './extract.ts';
+
+/** `--samples` → `10`, as the help says. */
+function statedDefaults(): Record<string, string> {
+  const command = extractCommand({ signal: new AbortController().signal });
+  const stated = command.options.flatMap((option): [string, string][] => {
+    const match = /\(default: (?<value>[^)]+)\)$/.exec(option.description);
+    return option instanceof Option && match !== null ? [[option.long ?? '', match.groups!['value']!]] : [];
+  });
+  return Object.fromEntries(stated);
+}
+
+describe('the help of persona extract', () => {
+  it('states the defaults that the library has', async () => {
+    const model = { checkpoint: await loadCheckpoint(shippedModel) } as LanguageModel;
+    const settings = await settle({ model, trait: 'cheerful', out: 'unused' });
+    const { sweep, dose } = settings;
+    const questions = settings.trait.evaluationQuestions.length / 2;
+    expect(statedDefaults()).toEqual({
+      '--out': 'runs/<trait>',
+      '--samples': `${settings.samples}`,
+      '--max-tokens': `${settings.sampling.maxTokens}`,
+      '--temperature': `${settings.sampling.temperature}`,
+      '--top-p': `${settings.sampling.topP}`,
+      '--seed': `${settings.sampling.seed}`,
+      '--pool': settings.pooling,
+      '--positions': settings.positions,
+      '--threshold': `${settings.threshold}`,
+      '--coherence-floor': `${settings.coherenceFloor}`,
+      '--strength-unit': settings.unit,
+      '--layers': 'at most eight, evenly spread',
+      '--strengths': sweep!.strengths.join(','),
+      '--sweep-samples': `${sweep!.samples}`,
+      '--dose-layer': 'as the sweep finds',
+      '--dose-strengths': dose!.strengths.join(','),
+      '--dose-samples': `${dose!.samples * questions} in all`,
+      '--random-directions': `${dose!.randomDirections}`,
+      '--random-samples': `${dose!.randomSamples * questions} in all`,
+    });
+  });
+});

@@ -1,0 +1,76 @@
+import { Command } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { UsageError } from '../../errors.ts';
+import { defined } from '../../util/defined.ts';
+import type { GenerateInput } from '../../apps/generate.ts';
+import { decimal, tokenIds, wholeNumber } from '../arguments.ts';
+import type { CommandContext } from '../context.ts';
+import { note, print, printable, printJson } from '../terminal.ts';
+
+/** `persona generate`: continues ids, a text or a conversation, steered or not. */
+export function generateCommand({ signal }: CommandContext): CommandUnknownOpts {
+  return new Command('generate')
+    .description('continue a prompt, steered or not')
+    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .option('--ids <list>', 'prompt as token ids, such as 1,2,3', tokenIds)
+    .option('--prompt <text>', 'prompt as raw text; BOS as the tokenizer adds it')
+    .option('--messages <file>', 'conversation as JSON, through the chat template')
+    .option('--max-tokens <n>', 'most new tokens (default: 256, or what the context leaves)', wholeNumber(1))
+    .option('--temperature <x>', '0 takes the likeliest token every time', decimal(0), 0)
+    .option('--top-p <x>', 'sample from the likeliest tokens that reach this probability', decimal(0, 1), 1)
+    .option('--seed <n>', 'equal seeds give equal samples', wholeNumber(0), 0)
+    .option('--ignore-eos', 'go on after an end-of-reply token')
+    .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
+    .option('--intervene <file>', 'interventions on the residual stream, as a JSON list')
+    .option('--json', 'print {"ids", "text", "finish_reason"}')
+    .action(async (model, { ids, prompt, messages, intervene, json, ...options }) => {
+      const source = oneSource({ ids, prompt, messages });
+      const { generate } = await import('../../apps/generate.ts');
+      const input = await readSource(source);
+      const interventions = await readSpec(intervene);
+      const streaming = json === true ? {} : { onText: (text: string) => print(printable(text)) };
+      const result = await generate({
+        ...defined(options),
+        ...interventions,
+        ...streaming,
+        model,
+        input,
+        signal,
+      });
+      for (const line of result.notes) note(`note: ${line}`);
+      if (json === true) {
+        printJson({ ids: result.ids, text: result.text, finish_reason: result.finishReason });
+      } else {
+        print(result.text === null ? `${result.ids.join(',')}\n` : '\n');
+      }
+    });
+}
+
+type Source = { ids: number[] } | { prompt: string } | { messagesFile: string };
+
+function oneSource(flags: {
+  ids: number[] | undefined;
+  prompt: string | undefined;
+  messages: string | undefined;
+}): Source {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  if (given.length !== 1) {
+    const got = given.length === 0 ? 'none' : given.map(([name]) => `--${name}`).join(' and ');
+    throw new UsageError(`Expected exactly one of --ids, --prompt and --messages, got ${got}.`);
+  }
+  if (flags.ids !== undefined) return { ids: flags.ids };
+  if (flags.prompt !== undefined) return { prompt: flags.prompt };
+  return { messagesFile: flags.messages! };
+}
+
+async function readSource(source: Source): Promise<GenerateInput> {
+  if (!('messagesFile' in source)) return source;
+  const { readMessages } = await import('../../apps/messages.ts');
+  return { messages: await readMessages(source.messagesFile) };
+}
+
+async function readSpec(file: string | undefined) {
+  if (file === undefined) return {};
+  const { readInterventions } = await import('../../apps/intervention-spec.ts');
+  return { interventions: await readInterventions(file) };
+}

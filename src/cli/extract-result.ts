@@ -1,0 +1,87 @@
+import { describeFinding } from '../persona/finding.ts';
+import type { ExtractResult } from '../persona/extract.ts';
+import type { Cell, Sweep } from '../store/result-schema.ts';
+import { shortPath, table } from './render.ts';
+import { printable, resultColours } from './terminal.ts';
+
+/** Columns that a sentence is broken to. */
+const lineWidth = 100;
+
+/** A finished extraction as a person reads it: what was found, the numbers, the files. */
+export function describeExtraction(result: ExtractResult): string {
+  const { vector, counts, sweep, doseResponse: dose, manifest } = result;
+  const { trait, model } = vector.metadata;
+  const finding = describeFinding({ trait, model, sweep, dose, judge: manifest.judge });
+  const lines: [string, string][] = [
+    ['pairs kept', `${counts.kept} of ${counts.pairs}`],
+    ['layer', layerOf(result)],
+    ['strength', strengthOf(result)],
+    ['Spearman', dose?.spearman === null || dose === null ? 'not measured' : dose.spearman.toFixed(2)],
+    ['run folder', shortPath(result.folder)],
+    ['report', shortPath(result.report)],
+  ];
+  const points = dose === null ? '' : `\n${pointTable(dose.points)}`;
+  return `${resultColours.bold(wrap(printable(finding.headline)))}\n${points}\n${table(lines)}`;
+}
+
+/** Breaks a sentence between words. */
+function wrap(text: string): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > lineWidth) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
+}
+
+function layerOf({ vector, sweep, doseResponse }: ExtractResult): string {
+  const layer = vector.metadata.recommendedLayer ?? doseResponse?.layer ?? sweep?.layer;
+  if (layer === undefined) return `1 … ${vector.layers}, none measured`;
+  return `${layer} (resid_post of block ${layer} of ${vector.layers})`;
+}
+
+function strengthOf({ vector, sweep }: ExtractResult): string {
+  const { recommendedStrength } = vector.metadata;
+  if (recommendedStrength === null) {
+    return sweep === null
+      ? 'none measured'
+      : `none: no positive strength keeps coherence at ${sweep.coherence_floor}`;
+  }
+  const times = `${recommendedStrength.toFixed(2)} × the vector`;
+  const cell = sweep?.recommended ?? null;
+  return cell === null || sweep?.unit === 'coef'
+    ? times
+    : `${cell.strength} ${units[sweep!.unit]} (${times})`;
+}
+
+const units: Readonly<Record<Sweep['unit'], string>> = {
+  fraction: "of the residual stream's norm",
+  norm: 'in norm',
+  coef: '× the vector',
+};
+
+function pointTable(points: readonly Cell[]): string {
+  const cells = points.map(({ strength, coef, score, lower, upper, coherence, rollouts }) => [
+    String(strength),
+    coef.toFixed(2),
+    score === null ? '–' : fixed(score),
+    lower === null || upper === null ? '–' : `${fixed(lower)} … ${fixed(upper)}`,
+    coherence === null ? '–' : fixed(coherence),
+    String(rollouts),
+  ]);
+  return columns([
+    ['strength', 'coefficient', 'trait score', '95 % interval', 'coherence', 'rollouts'],
+    ...cells,
+  ]);
+}
+
+/** Columns of text, aligned at their right ends. */
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return rows.map((row) => `${row.map((cell, i) => cell.padStart(widths[i]!)).join('   ')}\n`).join('');
+}
+
+function fixed(value: number): string {
+  return value.toFixed(1);
+}

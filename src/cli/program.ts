@@ -1,0 +1,64 @@
+import { Command } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { readFileSync } from 'node:fs';
+import { activationsCommand } from './commands/activations.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { extractCommand } from './commands/extract.ts';
+import { generateCommand } from './commands/generate.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { pullCommand } from './commands/pull.ts';
+import type { CommandContext } from './context.ts';
+import { reportFailure } from './failure.ts';
+import { listenForStop } from './stop.ts';
+import { guardStreams } from './terminal.ts';
+
+const description = `Finds the direction of a character trait in a language model, and steers by it.
+
+MODEL is a folder in Hugging Face layout, or owner/name[@revision] in the local Hugging Face cache.
+Results go to standard output, everything else to standard error.
+Exit codes: 0 done, 2 a bad input (one sentence says which), 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
+
+/**
+ * Runs one command line, without the program's own name, and returns the exit code.
+ * Commands import the engine when they run, so that help and refusals come at once.
+ */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  guardStreams();
+  const stop = listenForStop();
+  try {
+    await buildProgram({ signal: stop.signal }).parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return reportFailure(error, { debug: args.includes('--debug'), stop });
+  } finally {
+    stop.release();
+  }
+}
+
+function buildProgram(context: CommandContext): CommandUnknownOpts {
+  const program = new Command('persona')
+    .description(description)
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .option('--debug', 'show where an error came from')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    // Refusals are printed in one place, and never end the process from within.
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined });
+  const commands = [
+    inspectCommand(),
+    generateCommand(context),
+    activationsCommand(context),
+    extractCommand(context),
+    pullCommand(context),
+    doctorCommand(),
+  ];
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  return program;
+}
+
+/** The version in package.json, which lies two folders up from src/cli and from dist/cli alike. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,24 @@
+import { relative } from 'node:path';
+import { printable, resultColours } from './terminal.ts';
+
+/** Rows of a name and a value, the values under each other. */
+export function table(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows
+    .map(([name, value]) => `${resultColours.dim(name.padEnd(width))}  ${printable(value)}\n`)
+    .join('');
+}
+
+/** A number of bytes as a person says it: `1.0 MB`, `15.2 GB`. */
+export function bytes(count: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let [value, unit] = [count, 0];
+  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
+  return unit === 0 ? `${value} bytes` : `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A path as it is shortest to type from here. */
+export function shortPath(path: string): string {
+  const here = relative(process.cwd(), path);
+  return here.startsWith('..') || here === '' ? path : here;
+}

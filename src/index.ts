@@ -1,0 +1,66 @@
+/**
+ * The front door for programs: what the commands do, and what they are made of. The parts below have doors of their
+ * own: `persona-vectors/model`, `/graph`, `/engine` and `/persona`.
+ */
+
+export { activations } from './apps/activations.ts';
+export type { ActivationsOptions, ActivationsResult } from './apps/activations.ts';
+export type { ActivationRow } from './apps/activation-rows.ts';
+export { generate } from './apps/generate.ts';
+export type { GeneratedText, GenerateInput, GenerateTextOptions } from './apps/generate.ts';
+export { inspect } from './apps/inspect.ts';
+export type { ModelFacts } from './apps/inspect.ts';
+export { doctor } from './apps/doctor.ts';
+export type { DoctorReport } from './apps/doctor.ts';
+export { pull } from './apps/pull.ts';
+export type { PulledModel, PullOptions } from './apps/pull.ts';
+export { readInterventions } from './apps/intervention-spec.ts';
+export { loadFromCheckpoint, loadModel } from './engine/load.ts';
+export type { LanguageModel, LoadOptions } from './engine/model.ts';
+export { poolings } from './engine/types.ts';
+export type {
+  AblateIntervention,
+  AddIntervention,
+  ClampIntervention,
+  FinishReason,
+  ForwardOptions,
+  ForwardResult,
+  ForwardRow,
+  Generated,
+  GenerateOptions,
+  GenerateRow,
+  Intervention,
+  Pooled,
+  Pooling,
+  Positions,
+  TokenEvent,
+  TokenLogprobs,
+} from './engine/types.ts';
+export {
+  AbortError,
+  DataError,
+  EngineError,
+  GraphError,
+  ModelError,
+  ParseError,
+  PersonaError,
+  StoreError,
+  UsageError,
+} from './errors.ts';
+export type { ErrorDetails, PersonaErrorOptions } from './errors.ts';
+export { loadAdapter } from './model/adapter.ts';
+export type { Adapter } from './model/adapter.ts';
+export { encodeChat, encodeConversation } from './model/chat.ts';
+export type { ChatMessage, ChatTemplate } from './model/chat-template.ts';
+export { loadCheckpoint } from './model/checkpoint.ts';
+export type { Checkpoint } from './model/checkpoint.ts';
+export type { ModelConfig } from './model/config.ts';
+export type { TextTokenizer } from './model/tokenizer.ts';
+export { extract } from './persona/extract.ts';
+export type { ExtractResult } from './persona/extract.ts';
+export type { DoseOptions, ExtractOptions, SweepOptions } from './persona/extract-options.ts';
+export type { ExtractEvent, ExtractStep } from './persona/progress.ts';
+export { loadTrait, parseTrait, resolveTrait } from './persona/trait.ts';
+export type { Trait, TraitFile } from './persona/trait.ts';
+export { PersonaVector } from './persona/vector.ts';
+export type { VectorMetadata } from './persona/vector.ts';
