@@ -1,15 +1,26 @@
 /** Alternating rounds and their statistics. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { medianSorted, quantileSorted } from 'simple-statistics';
 
-/** One thing to time; `run` does it once. */
+/** One thing to time. */
 export interface Variant {
   readonly name: string;
-  readonly run: () => Promise<void>;
+  /** Tokens that are run in the seconds which `run` gives. */
+  readonly tokens: number;
+  /**
+   * Does the work once and checks that all of it was done.
+   * @returns seconds: of the whole work, or of one step of it on average.
+   */
+  readonly run: () => Promise<number>;
 }
 
-/** Seconds of every round, by variant; index = round, so that variants of one round can be paired. */
-export type Timings = ReadonlyMap<string, readonly number[]>;
+/** What came of a variant: seconds by round, so that variants of one round can be paired. */
+export interface Timed {
+  readonly name: string;
+  readonly tokens: number;
+  readonly seconds: readonly number[];
+}
 
 export interface Summary {
   readonly median: number;
@@ -20,6 +31,9 @@ export interface Summary {
   readonly best: number;
 }
 
+/** Threads of the variant before spin for some milliseconds before they sleep. */
+const settleMs = 50;
+
 /**
  * Runs every variant once a round, beginning with another one each round, after one round that does not count.
  * A drift of the machine (heat, a neighbour) then meets all variants alike.
@@ -28,36 +42,49 @@ export async function alternate(
   variants: readonly Variant[],
   rounds: number,
   onRound: (round: number) => void,
-): Promise<Timings> {
-  const seconds = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+): Promise<Timed[]> {
+  const seconds = variants.map((): number[] => []);
   for (let round = 0; round <= rounds; round++) {
     onRound(round);
     for (let i = 0; i < variants.length; i++) {
-      const { name, run } = variants[(round + i) % variants.length]!;
-      const started = performance.now();
-      await run();
-      const taken = (performance.now() - started) / 1000;
-      if (round > 0) seconds.get(name)!.push(taken);
+      const turn = (round + i) % variants.length;
+      await sleep(settleMs);
+      const taken = await variants[turn]!.run();
+      if (round > 0) seconds[turn]!.push(taken);
     }
   }
-  return seconds;
+  return variants.map(({ name, tokens }, i) => ({ name, tokens, seconds: seconds[i]! }));
 }
 
-/** Seconds of one variant. */
-export function summarise(seconds: readonly number[]): Summary {
-  return { ...quartiles(seconds), best: Math.min(...seconds) };
+/** Seconds that `work` takes. */
+export async function timed(work: () => Promise<void>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return (performance.now() - started) / 1000;
+}
+
+export function summarise(values: readonly number[]): Summary {
+  return { ...quartiles(values), best: Math.min(...values) };
 }
 
 /**
- * How many times as fast `variant` is as `base`: 1 is the same, below 1 slower. The median is of the ratios of
- * single rounds, `best` that of the two fastest rounds.
+ * How many times the tokens of `base` `variant` runs in the same time: 1 is the same, below 1 slower. The median is
+ * of the ratios of single rounds, `best` that of the two fastest rounds.
  */
-export function speedRatio(timings: Timings, variant: string, base: string): Summary {
-  const [ours, theirs] = [timings.get(variant)!, timings.get(base)!];
+export function speedRatio(variant: Timed, base: Timed): Summary {
+  const weight = variant.tokens / base.tokens;
   return {
-    ...quartiles(ours.map((seconds, round) => theirs[round]! / seconds)),
-    best: Math.min(...theirs) / Math.min(...ours),
+    ...quartiles(variant.seconds.map((seconds, round) => (weight * base.seconds[round]!) / seconds)),
+    best: (weight * Math.min(...base.seconds)) / Math.min(...variant.seconds),
   };
+}
+
+/**
+ * Stops a benchmark that does not measure what it says.
+ * @throws Error naming what was counted.
+ */
+export function expectSame(what: string, found: unknown, expected: unknown): void {
+  if (found !== expected) throw new Error(`expected ${what} to be ${String(expected)}, got ${String(found)}`);
 }
 
 function quartiles(values: readonly number[]): Omit<Summary, 'best'> {

@@ -15,6 +15,6 @@ export const hasShared: boolean = existsSync(sharedPath('golden', 'README.md'));
 
 /** A group of tests that needs the reference data; without it the group is skipped and its name says why. */
 export function describeWithShared(name: string, define: () => void): void {
-  if (hasShared) describe(name, define);
-  else describe.skip(`${name} (skipped: the reference data beside the checkout is absent)`, define);
+  const why = hasShared ? '' : ' (skipped: the reference data beside the checkout is absent)';
+  describe.skipIf(!hasShared)(`${name}${why}`, define);
 }
