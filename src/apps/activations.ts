@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { loadFromCheckpoint } from '../engine/load.ts';
-import type { LanguageModel } from '../engine/model.ts';
+import type { Dtype, LanguageModel } from '../engine/model.ts';
 import type { ForwardResult, Pooling } from '../engine/types.ts';
 import { AbortError, DataError, UsageError } from '../errors.ts';
 import { loadAdapter } from '../model/adapter.ts';
@@ -26,6 +26,12 @@ export interface ActivationsOptions {
   readonly pool?: readonly Pooling[];
   /** Folder of a LoRA adapter. */
   readonly adapter?: string;
+  /** Of the weights; default `fp32`. */
+  readonly dtype?: Dtype;
+  /** Weights that share a scale, for `int8` and `int4`; default 32. */
+  readonly blockSize?: 32 | 128;
+  /** Takes lines about the loading of the model that a user should see. */
+  readonly onNotice?: (message: string) => void;
   /** Cap on padded tokens in a batch; never needed for correctness. */
   readonly batchTokens?: number;
   readonly signal?: AbortSignal;
@@ -63,7 +69,11 @@ export async function activations(options: ActivationsOptions): Promise<Activati
   const shape = [rows, checkpoint.config.layers + 1, checkpoint.config.width] as const;
   const outline = outlineOf(poolings, shape, checkpoint);
   await writeFileAtomically(output, async (handle) => {
-    const model = await loadFromCheckpoint(checkpoint, { purpose: 'one-pass' });
+    const { dtype, blockSize, onNotice } = options;
+    const model = await loadFromCheckpoint(checkpoint, {
+      purpose: 'one-pass',
+      ...defined({ dtype, blockSize, onNotice }),
+    });
     try {
       await writeAt(handle, outline.bytes, 0);
       await fill({ model, adapter, handle, outline, poolings, rows, input }, options);

@@ -1,6 +1,6 @@
 import { planInterventions } from '../engine/interventions.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
-import type { LanguageModel } from '../engine/model.ts';
+import type { Dtype, LanguageModel, LoadOptions } from '../engine/model.ts';
 import type { FinishReason, GenerateOptions, Intervention, TokenEvent } from '../engine/types.ts';
 import { DataError, EngineError } from '../errors.ts';
 import { loadAdapter } from '../model/adapter.ts';
@@ -29,6 +29,20 @@ export interface GenerateTextOptions {
   readonly topP?: number;
   /** Default 0. */
   readonly seed?: number;
+  /** Keep this many of the most likely tokens; default 0 keeps all. */
+  readonly topK?: number;
+  /** Keep tokens at least this many times as likely as the most likely one; default 0 keeps all. */
+  readonly minP?: number;
+  /** Above 1 makes tokens that have occurred less likely to come again; default 1. */
+  readonly repetitionPenalty?: number;
+  /** Strings that end the reply and are not part of it. */
+  readonly stop?: readonly string[];
+  /** Of the model's weights, where it is named by its folder; default `fp32`. */
+  readonly dtype?: Dtype;
+  /** Weights that share a scale, for `int8` and `int4`; default 32. */
+  readonly blockSize?: 32 | 128;
+  /** Takes lines about the loading of the model that a user should see. */
+  readonly onNotice?: (message: string) => void;
   /** Go on after an end-of-turn token. */
   readonly ignoreEos?: boolean;
   /** Folder of a LoRA adapter. */
@@ -63,7 +77,7 @@ export async function generate(options: GenerateTextOptions): Promise<GeneratedT
   const { notes } = planInterventions(interventions, checkpoint.config, checkpoint.tokenizer !== null);
   const engineOptions = await toEngineOptions(options, checkpoint, ids.length);
   const model =
-    typeof given === 'string' ? await loadFromCheckpoint(checkpoint, { purpose: 'generate' }) : given;
+    typeof given === 'string' ? await loadFromCheckpoint(checkpoint, loadOptions(options)) : given;
   try {
     for await (const result of model.generate([{ ids, interventions }], engineOptions)) {
       return { ids: result.ids, text: result.text, finishReason: result.finishReason, notes };
@@ -72,6 +86,10 @@ export async function generate(options: GenerateTextOptions): Promise<GeneratedT
     if (model !== given) await model.close();
   }
   throw new EngineError('expected one result from the engine, got none');
+}
+
+function loadOptions({ dtype, blockSize, onNotice }: GenerateTextOptions): LoadOptions {
+  return { purpose: 'generate', ...defined({ dtype, blockSize, onNotice }) };
 }
 
 function encodeInput(input: GenerateInput, checkpoint: Checkpoint): readonly number[] {
@@ -104,12 +122,13 @@ async function toEngineOptions(
       { details: { context, promptTokens } },
     );
   }
-  const { temperature, topP, seed, ignoreEos, onText, signal } = options;
+  const { temperature, topP, topK, minP, repetitionPenalty, stop, seed, ignoreEos, onText, signal } = options;
   const onToken = onText === undefined ? undefined : (event: TokenEvent): void => passOn(event.text, onText);
   const maxTokens = options.maxTokens ?? Math.min(defaultMaxTokens, context - promptTokens);
   const adapter =
     options.adapter === undefined ? undefined : await loadAdapter(options.adapter, checkpoint.config);
-  return defined({ maxTokens, temperature, topP, seed, ignoreEos, adapter, onToken, signal });
+  const sampling = defined({ temperature, topP, topK, minP, repetitionPenalty, stop, seed });
+  return { ...sampling, ...defined({ maxTokens, ignoreEos, adapter, onToken, signal }) };
 }
 
 /** A token may let nothing through, such as the first half of a character. */

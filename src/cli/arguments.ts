@@ -1,4 +1,26 @@
-import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { dtypes } from '../engine/model.ts';
+
+/** `--dtype`: how the weights are held. */
+export const dtypeOption = new Option(
+  '--dtype <name>',
+  'weights in 32-bit floats, or in 8- or 4-bit blocks, quantised once into a cache (default: fp32)',
+).choices(dtypes);
+
+/** `--block`: weights that share a scale. */
+export const blockOption = new Option(
+  '--block <n>',
+  'weights that share a scale: 32 or 128 (default: 32)',
+).argParser((text): 32 | 128 => {
+  if (text === '32') return 32;
+  if (text === '128') return 128;
+  throw new InvalidArgumentError('Expected 32 or 128.');
+});
+
+/** Collects a flag that may be given several times. */
+export function collected(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text];
+}
 
 /** Parses `7`: a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
-import { loadQuantisedWeights, type WeightRecipe } from './quantised-weights.ts';
+import { loadQuantisedWeights, recipeName, type WeightRecipe } from './quantised-weights.ts';
 import { Runtime, type RuntimeWeights } from './runtime.ts';
 
 /**
@@ -28,6 +28,7 @@ export async function loadFromCheckpoint(
   const runtime = await Runtime.create(checkpoint, await prepareWeights(checkpoint, options), options);
   return {
     checkpoint,
+    precision: precisionOf(options),
     forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
     generate: (rows, generateOptions) => generateRows(runtime, rows, generateOptions, checkpoint),
     close: () => runtime.close(),
@@ -35,10 +36,20 @@ export async function loadFromCheckpoint(
 }
 
 async function prepareWeights(checkpoint: Checkpoint, options: LoadOptions): Promise<RuntimeWeights> {
-  const { dtype = 'fp32', blockSize = 32, threads, onNotice } = options;
-  if (dtype === 'fp32') return { weights: checkpoint.weights, recipe: null };
-  const recipe: WeightRecipe = { bits: dtype === 'int8' ? 8 : 4, blockSize };
+  const recipe = recipeOf(options);
+  if (recipe === null) return { weights: checkpoint.weights, recipe };
+  const { threads, onNotice } = options;
   return { weights: await loadQuantisedWeights(checkpoint, recipe, { threads, onNotice }), recipe };
+}
+
+/** What a model that is loaded with `options` runs in; see `LanguageModel.precision`. */
+export function precisionOf(options: Pick<LoadOptions, 'dtype' | 'blockSize'>): string {
+  const recipe = recipeOf(options);
+  return recipe === null ? 'fp32' : recipeName(recipe);
+}
+
+function recipeOf({ dtype = 'fp32', blockSize = 32 }: LoadOptions): WeightRecipe | null {
+  return dtype === 'fp32' ? null : { bits: dtype === 'int8' ? 8 : 4, blockSize };
 }
 
 function checkLoadOptions(checkpoint: Checkpoint, options: LoadOptions): void {

@@ -11,6 +11,8 @@ import type {
 /** A loaded model. It never changes: taps, interventions and adapters are arguments of a call. */
 export interface LanguageModel {
   readonly checkpoint: Checkpoint;
+  /** What the matrix products run in: `fp32`, or the recipe of its weights, such as `int8-block32`. */
+  readonly precision: string;
   /** Runs every row once; results come as batches finish, in no fixed order (see `index`). */
   forward(rows: readonly ForwardRow[], options?: ForwardOptions): AsyncIterable<ForwardResult>;
   /** Continues every row; results come as batches finish, in no fixed order (see `index`). */
@@ -26,7 +28,7 @@ export type Dtype = (typeof dtypes)[number];
 export interface LoadOptions {
   /** Default `fp32`. The others are quantised once into the package's cache; see `loadQuantisedWeights`. */
   readonly dtype?: Dtype;
-  /** Weights of a row that share a scale, for `int8` and `int4`. */
+  /** Weights of a row that share a scale, for `int8` and `int4`; default 32. */
   readonly blockSize?: 32 | 128;
   /** Run in a thread of its own, so that this one stays free while a step runs; the same otherwise. */
   readonly worker?: boolean;

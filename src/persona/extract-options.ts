@@ -175,7 +175,12 @@ export function recipeOf(settings: Settings): Recipe {
   return {
     schema: SCHEMA_VERSION,
     kind: 'extract',
-    model: { id: checkpoint.id, revision: checkpoint.revision, fingerprint: settings.fingerprint },
+    model: {
+      id: checkpoint.id,
+      revision: checkpoint.revision,
+      fingerprint: settings.fingerprint,
+      dtype: settings.model.precision,
+    },
     trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
     prompt: describePrompts(checkpoint, settings.trait),
     judge: settings.judge.id,

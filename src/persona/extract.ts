@@ -92,7 +92,7 @@ async function finish(context: ExtractContext, data: ReportData): Promise<Manife
       id: checkpoint.id,
       revision: checkpoint.revision,
       fingerprint: settings.fingerprint,
-      dtype: 'float32',
+      dtype: settings.model.precision,
       layers: checkpoint.config.layers,
       width: checkpoint.config.width,
     },

@@ -67,6 +67,7 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
   };
   return {
     checkpoint,
+    precision: 'fp32',
     forward: () => {
       throw new Error('the fake model only generates');
     },

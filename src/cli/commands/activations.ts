@@ -2,9 +2,9 @@ import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { poolings } from '../../engine/types.ts';
 import { defined } from '../../util/defined.ts';
-import { namesOf, wholeNumber } from '../arguments.ts';
+import { blockOption, dtypeOption, namesOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
-import { createProgress } from '../progress.ts';
+import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 
 /** `persona activations`: pooled residual streams of given texts, to a safetensors file. */
@@ -22,6 +22,8 @@ export function activationsCommand({ signal }: CommandContext): CommandUnknownOp
         .argParser(namesOf(poolings))
         .default(['response_mean' as const], 'response_mean'),
     )
+    .addOption(dtypeOption)
+    .addOption(blockOption)
     .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .addOption(
       new Option(
@@ -30,13 +32,14 @@ export function activationsCommand({ signal }: CommandContext): CommandUnknownOp
       ).argParser(wholeNumber(1)),
     )
     .option('--json', 'print what was written as JSON')
-    .action(async (model, { input, out, json, ...options }) => {
+    .action(async (model, { input, out, json, block: blockSize, ...options }) => {
       const { activations } = await import('../../apps/activations.ts');
       const progress = createProgress({ unit: 'rows' });
       const onProgress = (done: number, total: number): void => progress.update('activations', done, total);
       try {
         const result = await activations({
-          ...defined(options),
+          ...defined({ ...options, blockSize }),
+          onNotice: (line) => noteBeside(progress, line),
           model,
           input,
           output: out,

@@ -1,5 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import type { Dtype } from '../../engine/model.ts';
 import { poolings } from '../../engine/types.ts';
 import { AbortError } from '../../errors.ts';
 import type { ExtractResult } from '../../persona/extract.ts';
@@ -7,7 +8,7 @@ import type { ExtractOptions } from '../../persona/extract-options.ts';
 import type { ExtractEvent, ExtractStep } from '../../persona/progress.ts';
 import { strengthUnits } from '../../persona/strength.ts';
 import { defined } from '../../util/defined.ts';
-import { decimal, numbers, wholeNumber, wholeNumbers } from '../arguments.ts';
+import { blockOption, decimal, dtypeOption, numbers, wholeNumber, wholeNumbers } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import type { Progress } from '../progress.ts';
@@ -38,6 +39,8 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
     .addOption(
       new Option('--positions <name>', 'where the vector is added (default: response)').choices(positions),
     )
+    .addOption(dtypeOption)
+    .addOption(blockOption)
     .option('--threshold <x>', 'trait score and coherence that keep a pair (default: 50)', decimal(0, 100))
     .option('--coherence-floor <x>', 'of a recommended strength (default: 75)', decimal(0, 100))
     .addOption(
@@ -87,6 +90,8 @@ interface ExtractFlags {
   readonly seed?: number | undefined;
   readonly pool?: (typeof poolings)[number] | undefined;
   readonly positions?: (typeof positions)[number] | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly block?: 32 | 128 | undefined;
   readonly threshold?: number | undefined;
   readonly coherenceFloor?: number | undefined;
   readonly strengthUnit?: (typeof strengthUnits)[number] | undefined;
@@ -115,8 +120,12 @@ async function runExtraction(
     import('../../persona/trait.ts'),
   ]);
   const trait = await resolveTrait(traitName);
-  const model = await loadModel(modelName);
   const progress = createProgress({ unit: 'rollouts' });
+  const { dtype, block: blockSize } = flags;
+  const model = await loadModel(
+    modelName,
+    defined({ dtype, blockSize, onNotice: (line: string) => noteBeside(progress, line) }),
+  );
   const out = flags.out ?? defaultFolder(trait.name);
   try {
     return await extract({

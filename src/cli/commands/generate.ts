@@ -3,7 +3,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import type { GenerateInput } from '../../apps/generate.ts';
-import { decimal, tokenIds, wholeNumber } from '../arguments.ts';
+import { blockOption, collected, decimal, dtypeOption, tokenIds, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { note, print, printable, printJson } from '../terminal.ts';
 
@@ -18,19 +18,26 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
     .option('--max-tokens <n>', 'most new tokens (default: 256, or what the context leaves)', wholeNumber(1))
     .option('--temperature <x>', '0 takes the likeliest token every time', decimal(0), 0)
     .option('--top-p <x>', 'sample from the likeliest tokens that reach this probability', decimal(0, 1), 1)
+    .option('--top-k <n>', 'sample from this many of the likeliest tokens; 0 is all', wholeNumber(0), 0)
+    .option('--min-p <x>', 'leave out tokens less likely than this share of the likeliest', decimal(0, 1), 0)
+    .option('--repetition-penalty <x>', 'above 1, tokens that have occurred are less likely', decimal(0), 1)
+    .option('--stop <text>', 'end before this text; may be given several times', collected)
     .option('--seed <n>', 'equal seeds give equal samples', wholeNumber(0), 0)
     .option('--ignore-eos', 'go on after an end-of-reply token')
+    .addOption(dtypeOption)
+    .addOption(blockOption)
     .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .option('--intervene <file>', 'interventions on the residual stream, as a JSON list')
     .option('--json', 'print {"ids", "text", "finish_reason"}')
-    .action(async (model, { ids, prompt, messages, intervene, json, ...options }) => {
+    .action(async (model, { ids, prompt, messages, intervene, json, block: blockSize, ...options }) => {
       const source = oneSource({ ids, prompt, messages });
       const { generate } = await import('../../apps/generate.ts');
       const input = await readSource(source);
       const interventions = await readSpec(intervene);
       const streaming = json === true ? {} : { onText: (text: string) => print(printable(text)) };
       const result = await generate({
-        ...defined(options),
+        ...defined({ ...options, blockSize }),
+        onNotice: note,
         ...interventions,
         ...streaming,
         model,

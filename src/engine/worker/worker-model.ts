@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { EngineError } from '../../errors.ts';
 import { loadCheckpoint } from '../../model/checkpoint.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
+import { precisionOf } from '../load.ts';
 import type { LanguageModel, LoadOptions } from '../model.ts';
 import type {
   ForwardOptions,
@@ -38,14 +39,16 @@ interface Pending {
 
 class WorkerModel implements LanguageModel {
   readonly checkpoint: Checkpoint;
+  readonly precision: string;
   private readonly worker: Worker;
   private readonly pending = new Map<number, Pending>();
   private readonly exited: Promise<void>;
   private nextCall = 1;
   private gone: Error | null = null;
 
-  private constructor(checkpoint: Checkpoint, worker: Worker) {
+  private constructor(checkpoint: Checkpoint, precision: string, worker: Worker) {
     this.checkpoint = checkpoint;
+    this.precision = precision;
     this.worker = worker;
     this.exited = new Promise((resolve) => {
       worker.once('exit', () => {
@@ -66,7 +69,7 @@ class WorkerModel implements LanguageModel {
     const url = new URL(isSource ? './worker-main.ts' : './worker-main.js', import.meta.url);
     // Plain JavaScript is better without the flags of the process, such as --input-type, with which no thread starts.
     const worker = new Worker(url, { workerData: start, ...(isSource ? {} : { execArgv: [] }) });
-    const model = new WorkerModel(checkpoint, worker);
+    const model = new WorkerModel(checkpoint, precisionOf(start.options), worker);
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (response: Response) => {
         if (response.kind === 'loaded') resolve();
