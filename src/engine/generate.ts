@@ -79,6 +79,7 @@ function prepareRow(
       'pooling "boundary_mean" needs a tokenizer to find sentence ends, and the model has none',
     );
   }
+  const streaming = options.onToken !== undefined || (options.stop?.length ?? 0) > 0;
   const start = {
     index,
     prompt,
@@ -86,7 +87,9 @@ function prepareRow(
     planKey: interventionKey(row),
     random: randomStream('sample', options.seed ?? 0, row.key ?? String(index)),
     pool: new PoolAccumulator(runtime.config, options.capture ?? [], runtime.endsSentence),
-    decoder: tokenizer?.streamDecoder({ skipSpecial: true }) ?? null,
+    decode:
+      tokenizer === null ? null : (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecial: true }),
+    decoder: streaming ? (tokenizer?.streamDecoder({ skipSpecial: true }) ?? null) : null,
     watch: new StopWatch(options.stop ?? []),
     signal: row.signal,
   };

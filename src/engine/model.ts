@@ -34,7 +34,7 @@ export interface LoadOptions {
   readonly worker?: boolean;
   /** Takes lines that a user should see, such as why weights are quantised anew. */
   readonly onNotice?: (message: string) => void;
-  /** Threads of the runtime; default: PERSONA_THREADS in the environment, else the machine's cores. */
+  /** Threads of the runtime; default: PERSONA_THREADS in the environment, else the cores, fewer for a tiny model. */
   readonly threads?: number;
   /** Longest row that will be run, in tokens; default: the checkpoint's own limit, at most 32,768. */
   readonly context?: number;

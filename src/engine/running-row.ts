@@ -28,6 +28,8 @@ export interface RowStart {
   readonly random: Random;
   readonly pool: PoolAccumulator;
   /** Null where the model has no tokenizer. */
+  readonly decode: ((ids: readonly number[]) => string) | null;
+  /** Null where nobody waits for the text as it comes: to decode a reply whole is far cheaper. */
   readonly decoder: StreamDecoder | null;
   readonly watch: StopWatch;
   readonly signal: AbortSignal | undefined;
@@ -97,20 +99,25 @@ export class RunningRow {
   }
 
   result(): Generated {
-    const { decoder, watch } = this.start;
-    if (!watch.stopped) {
-      const { text, stopped } = watch.push(decoder?.end() ?? '');
-      const rest = text + (stopped ? '' : watch.end());
-      if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
-    }
     return {
       index: this.index,
       ids: this.ids,
-      text: decoder === null ? null : watch.text,
+      text: this.text(),
       finishReason: this.finished ?? 'length',
       pooled: this.pool.pooled(),
       ...(this.settings.logprobs === null ? {} : { logprobs: this.logprobs }),
     };
+  }
+
+  /** The whole text; what the stream still held back goes to the listener first. */
+  private text(): string | null {
+    const { decode, decoder, watch } = this.start;
+    if (decoder === null) return decode?.(this.ids) ?? null;
+    if (watch.stopped) return watch.text;
+    const { text, stopped } = watch.push(decoder.end());
+    const rest = text + (stopped ? '' : watch.end());
+    if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
+    return watch.text;
   }
 
   private *seen(): Generator<number> {

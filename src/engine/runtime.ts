@@ -249,7 +249,10 @@ export class Runtime {
     // depends on how many rows share the step.
     try {
       return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-        intraOpNumThreads: Math.min(this.options.threads ?? threadCount(), this.config.heads),
+        intraOpNumThreads: Math.min(
+          this.options.threads ?? worthwhileThreads(this.weights),
+          this.config.heads,
+        ),
         executionProviders: ['cpu'],
         logSeverityLevel: 3,
         extra: {
@@ -263,6 +266,17 @@ export class Runtime {
       throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
     }
   }
+}
+
+/** Parameters a thread, below which waking another one costs more than it saves. */
+const parametersPerThread = 1_000_000;
+
+function worthwhileThreads(weights: ModelWeights<QuantisedOrPlainSource>): number {
+  const sources = weights.blocks.flatMap((block) =>
+    projections.map((name) => block.projections[name].weight),
+  );
+  const parameters = sources.reduce((sum, { shape: [out = 0, input = 0] }) => sum + out * input, 0);
+  return Math.min(threadCount(), Math.max(1, Math.ceil(parameters / parametersPerThread)));
 }
 
 async function runSession(
