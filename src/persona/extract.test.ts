@@ -64,7 +64,7 @@ describe('extract', () => {
     expect(manifest).toMatchObject({
       schema: 1,
       kind: 'extract',
-      model: { id: 'model', layers: 3, width: 64, dtype: 'float32' },
+      model: { id: 'model', layers: 3, width: 64, dtype: 'fp32' },
       recipe: { samples: 10, seed: 0, positions: 'response', prompt: { kind: 'plain' } },
       counts: { rollouts: 160, pairs: 80 },
     });

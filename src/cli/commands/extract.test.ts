@@ -31,6 +31,8 @@ describe('the help of persona extract', () => {
       '--seed': `${settings.sampling.seed}`,
       '--pool': settings.pooling,
       '--positions': settings.positions,
+      '--dtype': 'fp32',
+      '--block': '32',
       '--threshold': `${settings.threshold}`,
       '--coherence-floor': `${settings.coherenceFloor}`,
       '--strength-unit': settings.unit,
