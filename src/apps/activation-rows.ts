@@ -7,7 +7,7 @@ import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { readJsonl } from '../store/jsonl.ts';
 import { encodeRawPrompt, messagesSchema, requireTokenizer } from './messages.ts';
-import { isObject, parseStrict, refuseMisspeltKeys } from './strict-json.ts';
+import { isObject, parseStrict, refuseMisspeltKeys } from '../store/strict-json.ts';
 
 /** One text whose activations are wanted. */
 export type ActivationRow =

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Intervention } from '../engine/types.ts';
 import { DataError } from '../errors.ts';
-import { isObject, parseStrict, readUserJson, refuseUnknownKeys } from './strict-json.ts';
+import { isObject, parseStrict, readUserJson, refuseUnknownKeys } from '../store/strict-json.ts';
 
 /** Keys of each kind of entry beside those that all share. */
 const kindKeys = { add: ['coef'], ablate: ['ablate'], clamp: ['min', 'max'] } as const;

@@ -3,7 +3,7 @@ import { DataError, ModelError } from '../errors.ts';
 import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { TextTokenizer } from '../model/tokenizer.ts';
-import { isObject, parseStrict, readUserJson } from './strict-json.ts';
+import { isObject, parseStrict, readUserJson } from '../store/strict-json.ts';
 
 const messageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant', 'tool']),

@@ -1,5 +1,5 @@
 import type { DoseResponse, Sweep } from '../store/result-schema.ts';
-import { fixed, signed } from './report-html.ts';
+import { fixed, signed } from '../util/html.ts';
 
 /** Whether a vector steers, in words. */
 export interface Finding {

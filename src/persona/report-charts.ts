@@ -1,15 +1,7 @@
 import type { DoseResponse } from '../store/result-schema.ts';
-import { type SafeHtml, fixed, html, signed, unitNames } from './report-html.ts';
-
-/** A linear scale from data to pixels. */
-type Scale = (value: number) => number;
-
-interface Frame {
-  readonly width: number;
-  readonly left: number;
-  readonly right: number;
-}
-const frame: Frame = { width: 880, left: 44, right: 16 };
+import { type Scale, frame, linear, path, px, roundRange, rules } from '../util/chart.ts';
+import { type SafeHtml, fixed, html, signed } from '../util/html.ts';
+import { unitNames } from './strength.ts';
 
 /** Mean score over strength with its intervals and the random directions behind it; below, the coherence. */
 export function doseChart(dose: DoseResponse, zero: number | null): SafeHtml {
@@ -97,13 +89,6 @@ function scoreTicks(least: number, most: number): number[] {
   return ticks;
 }
 
-function rules(values: readonly number[], y: Scale): SafeHtml[] {
-  return values.map(
-    (value) =>
-      html`<line class="rule" x1="${frame.left}" x2="${frame.width - frame.right}" y1="${px(y(value))}" y2="${px(y(value))}"/><text class="tick end" x="${frame.left - 8}" y="${px(y(value) + 4)}">${value}</text>`,
-  );
-}
-
 function zeroLine(y: number): SafeHtml {
   const end = frame.width - frame.right;
   return html`<line class="baseline" x1="${frame.left}" x2="${end}" y1="${px(y)}" y2="${px(y)}"/>`;
@@ -140,23 +125,6 @@ function strengthScale(strengths: readonly number[]): Scale {
   );
 }
 
-function linear(from: number, to: number, start: number, end: number): Scale {
-  const factor = to === from ? 0 : (end - start) / (to - from);
-  return (value) => start + (value - from) * factor;
-}
-
-/** A range that holds both ends in whole steps of 1, 2 or 5 times a power of ten, at most nine of them. */
-function roundRange(low: number, high: number): [number, number, number] {
-  const rough = Math.max((high - low) / 7, 1e-6);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
-  return [Math.floor(low / step) * step, Math.ceil(high / step) * step, step];
-}
-
-function path(points: readonly (readonly [number, number])[]): string {
-  return points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${px(x)} ${px(y)}`).join('');
-}
-
 function anchorOf(x: number): string {
   if (x > frame.width - 90) return 'end';
   return x < 90 ? 'start' : 'middle';
@@ -164,9 +132,4 @@ function anchorOf(x: number): string {
 
 function clamp(score: number): number {
   return Math.min(100, Math.max(0, score));
-}
-
-/** Tenths of a pixel are finer than any screen shows. */
-function px(value: number): number {
-  return Math.round(value * 10) / 10;
 }

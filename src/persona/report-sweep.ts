@@ -1,5 +1,6 @@
 import type { Cell, Sweep } from '../store/result-schema.ts';
-import { type SafeHtml, fixed, html, signed, unitNames } from './report-html.ts';
+import { type SafeHtml, fixed, html, signed } from '../util/html.ts';
+import { unitNames } from './strength.ts';
 
 /** Layer × strength for the vector and for a random direction beside it, and the two controls without steering. */
 export function sweepSection(sweep: Sweep): SafeHtml {

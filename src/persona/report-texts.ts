@@ -1,6 +1,6 @@
 import type { Cell } from '../store/result-schema.ts';
 import type { ScoredRollout } from '../store/rollout-schema.ts';
-import { type SafeHtml, fixed, html, signed } from './report-html.ts';
+import { type SafeHtml, fixed, html, signed } from '../util/html.ts';
 import type { ReportData } from './report.ts';
 import type { Lexicon } from './trait.ts';
 

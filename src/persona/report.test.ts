@@ -5,7 +5,7 @@ import { filterPairs } from './filter.ts';
 import { planDoseResponse } from './dose-response.ts';
 import type { PlannedRollout } from './rollouts.ts';
 import { type ReportData, renderReport } from './report.ts';
-import { SafeHtml, escapeHtml, fixed, html, signed } from './report-html.ts';
+import { SafeHtml, escapeHtml, fixed, html, signed } from '../util/html.ts';
 import { planSweep } from './sweep.ts';
 import { parseTrait } from './trait.ts';
 import { PersonaVector } from './vector.ts';

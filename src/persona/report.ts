@@ -4,8 +4,8 @@ import type { Recipe } from '../store/run-folder.ts';
 import { type FilterCounts, type DropReason, dropReasons } from './filter.ts';
 import { type Finding, describeFinding } from './finding.ts';
 import { doseChart, gainChart, normChart } from './report-charts.ts';
-import { SafeHtml, fixed, html, signed } from './report-html.ts';
-import { reportStyle } from './report-style.ts';
+import { SafeHtml, fixed, html, signed } from '../util/html.ts';
+import { pageStyle } from '../util/page-style.ts';
 import { sweepSection } from './report-sweep.ts';
 import { transcriptSection } from './report-texts.ts';
 import type { Trait } from './trait.ts';
@@ -40,7 +40,7 @@ export function renderReport(data: ReportData): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>${trait.name} in ${model}: persona vector</title>
-<style>${new SafeHtml(reportStyle)}</style>
+<style>${new SafeHtml(pageStyle)}</style>
 </head>
 <body>
 <main>

@@ -9,6 +9,13 @@ import type { PersonaVector } from './vector.ts';
 export const strengthUnits = ['fraction', 'norm', 'coef'] as const;
 export type StrengthUnit = (typeof strengthUnits)[number];
 
+/** What a strength counts, in words; see `strengthUnits`. */
+export const unitNames: Readonly<Record<StrengthUnit, string>> = {
+  fraction: "length as a fraction of the residual stream's norm",
+  norm: 'length',
+  coef: 'coefficient of the raw vector',
+};
+
 /**
  * The coefficient of the raw vector at a layer that a strength stands for.
  *

@@ -1,5 +1,5 @@
-/** The report's style sheet: light or dark as the reader's system says, and made to be printed. */
-export const reportStyle: string = `
+/** The style sheet of reports: light or dark as the reader's system says, and made to be printed. */
+export const pageStyle: string = `
 :root {
   color-scheme: light dark;
   --paper: #fdfdfb; --card: #ffffff; --ink: #1d2025; --soft: #5b626d; --faint: #8b929c; --rule: #e4e5e1;

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { DataError } from '../errors.ts';
 import { readSmallFile } from '../model/read-bytes.ts';
-import { describeIssues } from '../store/schema.ts';
+import { describeIssues } from './schema.ts';
 import { nearestName } from '../util/nearest.ts';
 
 /** Specifications and conversations are kilobytes; more is the wrong file, and would be held in memory whole. */

@@ -1,5 +1,3 @@
-import type { StrengthUnit } from './strength.ts';
-
 /** HTML that is safe to put into a page: made by `html`, which escapes everything that is not. */
 export class SafeHtml {
   readonly text: string;
@@ -53,13 +51,6 @@ export function fixed(value: number | null, digits = 1): string {
   // −0.0 is no number that a reader expects.
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
-
-/** What a strength counts, in words; see `strengthUnits`. */
-export const unitNames: Readonly<Record<StrengthUnit, string>> = {
-  fraction: "length as a fraction of the residual stream's norm",
-  norm: 'length',
-  coef: 'coefficient of the raw vector',
-};
 
 /** A strength as it was given, with its sign. */
 export function signed(value: number): string {
