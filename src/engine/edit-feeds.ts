@@ -2,7 +2,8 @@ import { Tensor } from 'onnxruntime-node';
 import type { ModelConfig } from '../model/config.ts';
 import type { Edit, InterventionPlan } from './interventions.ts';
 import { covers, type SentenceEnd, type TokenPlace } from './positions.ts';
-import { type EditPart, type GraphRoom, names } from './transformer.ts';
+import type { EditPart } from './block.ts';
+import { type GraphRoom, names } from './transformer.ts';
 
 /**
  * Counts of directions are padded to a multiple of this: the runtime sums differently for the columns that are left

@@ -1,8 +1,5 @@
-import path from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { EngineError, ModelError } from '../errors.ts';
-import type { Graph } from '../graph/types.ts';
-import { writeOnnx } from '../graph/onnx.ts';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { EngineError } from '../errors.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -13,6 +10,7 @@ import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
 import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
+import { floatData, openSession, runSession } from './session.ts';
 import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
 /** Rotary tables grow with the context; longer rows are run by asking for a longer context. */
@@ -241,30 +239,14 @@ export class Runtime {
     this.session = await this.createSession();
   }
 
-  private async createSession(): Promise<InferenceSession> {
+  private createSession(): Promise<InferenceSession> {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
-    const folder = commonFolder(graph);
-    const onePass = this.options.purpose === 'one-pass';
     // No more threads than heads: attention hands idle threads parts of one head's sum, and whether there are any
     // depends on how many rows share the step.
-    try {
-      return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-        intraOpNumThreads: Math.min(
-          this.options.threads ?? worthwhileThreads(this.weights),
-          this.config.heads,
-        ),
-        executionProviders: ['cpu'],
-        logSeverityLevel: 3,
-        extra: {
-          session: {
-            model_external_initializers_file_folder_path: folder,
-            ...(onePass ? { disable_prepacking: '1' } : {}),
-          },
-        },
-      });
-    } catch (cause) {
-      throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
-    }
+    return openSession(graph, {
+      threads: Math.min(this.options.threads ?? worthwhileThreads(this.weights), this.config.heads),
+      packed: this.options.purpose !== 'one-pass',
+    });
   }
 }
 
@@ -277,37 +259,4 @@ function worthwhileThreads(weights: ModelWeights<QuantisedOrPlainSource>): numbe
   );
   const parameters = sources.reduce((sum, { shape: [out = 0, input = 0] }) => sum + out * input, 0);
   return Math.min(threadCount(), Math.max(1, Math.ceil(parameters / parametersPerThread)));
-}
-
-async function runSession(
-  session: InferenceSession,
-  feeds: Record<string, Tensor>,
-  fetches: Record<string, Tensor | null>,
-): Promise<InferenceSession.OnnxValueMapType> {
-  try {
-    return await session.run(feeds, fetches);
-  } catch (cause) {
-    throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
-  }
-}
-
-function floatData(tensor: Tensor | undefined): Float32Array {
-  if (tensor?.data instanceof Float32Array) return tensor.data;
-  throw new EngineError('expected float32 results from the runtime, got none');
-}
-
-/** The folder that holds every weight file; the runtime refuses files outside it. */
-function commonFolder(graph: Graph): string {
-  const files = graph.initializers.flatMap((initializer) =>
-    'file' in initializer ? [initializer.file] : [],
-  );
-  let common = path.dirname(files[0] ?? path.sep);
-  for (const file of files) {
-    while (path.relative(common, file).startsWith('..')) common = path.dirname(common);
-  }
-  return common;
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,10 +1,19 @@
 import { ModelError } from '../errors.ts';
 import { GraphBuilder } from '../graph/graph.ts';
-import type { DataType, FileRange, Graph, Value } from '../graph/types.ts';
+import type { Dim, Graph, Value } from '../graph/types.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { BlockWeights, ModelWeights, Projection, WeightDtype } from '../model/weights.ts';
-import { isQuantised, type QuantisedOrPlainSource, type QuantisedSource } from './quantised-weights.ts';
+import type { ModelWeights, Projection } from '../model/weights.ts';
+import {
+  applyEdits,
+  type BlockParts,
+  blockScope,
+  type EditPart,
+  headLogits,
+  transformerBlock,
+} from './block.ts';
+import type { QuantisedOrPlainSource } from './quantised-weights.ts';
 import { rotaryTables } from './rotary.ts';
+import { WeightValues } from './weight-values.ts';
 
 /**
  * What a built graph has room for. Both cost a little in every step, so a session starts small and is
@@ -41,12 +50,6 @@ export const names = {
   lora: (block: number, projection: Projection, part: 'a' | 'b'): string =>
     `${blockScope(block)}/lora.${projection}.${part}`,
 } as const;
-/** What is made inside a block carries the block's name before its own. */
-function blockScope(block: number): string {
-  return `block.${block}`;
-}
-
-export type EditPart = 'directions' | 'add' | 'min' | 'max' | 'mask';
 
 /** Head sizes that the attention kernel rotates itself; others are rotated before it. */
 export function rotatesInside(config: ModelConfig): boolean {
@@ -70,7 +73,7 @@ export function rotatesInside(config: ModelConfig): boolean {
  */
 export function buildTransformer(
   config: ModelConfig,
-  weights: ModelWeights<Source>,
+  weights: ModelWeights<QuantisedOrPlainSource>,
   room: GraphRoom,
   context: number,
 ): Graph {
@@ -82,92 +85,63 @@ export function buildTransformer(
   return new TransformerBuilder(config, weights, room, context).build();
 }
 
-class TransformerBuilder {
-  private readonly g: GraphBuilder;
-  private readonly config: ModelConfig;
-  private readonly weights: ModelWeights<Source>;
+class TransformerBuilder implements BlockParts {
+  readonly g: GraphBuilder;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights<QuantisedOrPlainSource>;
+  readonly values: WeightValues;
   private readonly room: GraphRoom;
-  private readonly context: number;
-  private readonly externals = new Map<string, Value>();
+  private readonly inputs: AttentionInputs;
+  private readonly ids: Value;
+  private readonly pool: Value;
 
-  constructor(config: ModelConfig, weights: ModelWeights<Source>, room: GraphRoom, context: number) {
+  constructor(
+    config: ModelConfig,
+    weights: ModelWeights<QuantisedOrPlainSource>,
+    room: GraphRoom,
+    context: number,
+  ) {
     this.g = new GraphBuilder(config.modelType);
     this.config = config;
     this.weights = weights;
+    this.values = new WeightValues(this.g);
     this.room = room;
-    this.context = context;
+    this.ids = this.g.input(names.ids, 'i64', ['batch', 'position']);
+    this.pool = this.g.input(names.pool, 'f32', ['batch', 'reading', 'position']);
+    this.inputs = attentionInputs(this.g, config, context);
   }
 
   build(): Graph {
     const { g, config } = this;
-    const ids = g.input(names.ids, 'i64', ['batch', 'position']);
-    const pool = g.input(names.pool, 'f32', ['batch', 'reading', 'position']);
-    const attention = this.attentionInputs();
-    const embedding = this.raw(this.weights.embedding);
-    // Gather first, cast after: a cast of the whole table would be folded into a second, wider table.
-    let hidden = this.float(g.gather(embedding, ids)); // [batch, position, width]
+    let hidden = this.values.rows(this.weights.embedding, this.ids); // [batch, position, width]
     const tokenIndex = g.input(names.tokenIndex, 'i64', ['batch', 'token']);
     const layers = [hidden];
     for (let block = 0; block < config.layers; block++) {
-      hidden = g.scope(blockScope(block), () => this.block(block, hidden, attention));
-      hidden = this.edits(block + 1, hidden);
+      hidden = this.edits(block + 1, transformerBlock(this, block, hidden));
       layers.push(hidden);
     }
     const stack = (values: Value[]): Value => g.concat(values, 2); // [batch, …, layer, width]
-    g.output(names.taps, stack(layers.map((layer) => this.tap(pool, layer))));
+    g.output(names.taps, stack(layers.map((layer) => this.tap(layer))));
     g.output(names.tokens, stack(layers.map((layer) => g.unsqueeze(g.gatherRows(layer, tokenIndex), [2]))));
-    g.output(names.logits, this.logits(hidden));
+    const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
+    g.output(names.logits, headLogits(this, g.gatherRows(hidden, index))); // [batch, query, vocabulary]
     return g.build();
   }
 
-  private attentionInputs(): AttentionInputs {
-    const { g, config } = this;
-    const half = config.headSize / 2;
-    const { cos, sin } = rotaryTables(config, this.context);
-    return {
-      seqlens: g.input(names.seqlens, 'i32', ['batch']),
-      total: g.input(names.total, 'i32', [1]),
-      positions: rotatesInside(config) ? null : g.input(names.positions, 'i64', ['batch', 'position']),
-      cos: g.constant('rotary.cos', cos, [this.context, half]),
-      sin: g.constant('rotary.sin', sin, [this.context, half]),
-    };
-  }
-
-  private block(block: number, hidden: Value, attention: AttentionInputs): Value {
-    const { g, config } = this;
-    const weights = this.weights.blocks[block] as BlockWeights<Source>;
-    const normed = g.rmsNorm(hidden, this.weight(weights.attentionNorm), config.normEps);
-    const attended = this.attention(block, weights, normed, attention);
-    const afterAttention = g.add(hidden, this.linear(block, 'o_proj', attended));
-    const mlpInput = g.rmsNorm(afterAttention, this.weight(weights.mlpNorm), config.normEps);
-    const gate = g.silu(this.linear(block, 'gate_proj', mlpInput));
-    const up = this.linear(block, 'up_proj', mlpInput); // [batch, position, mlpWidth]
-    return g.add(afterAttention, this.linear(block, 'down_proj', g.mul(gate, up)));
-  }
-
-  private attention(
-    block: number,
-    weights: BlockWeights<Source>,
-    normed: Value,
-    inputs: AttentionInputs,
-  ): Value {
-    const { g, config } = this;
+  /** Attention over the cache; where the kernel does not rotate heads of this size, they are rotated before it. */
+  attend(block: number, query: Value, key: Value, value: Value): Value {
+    const { g, config, inputs } = this;
     const { heads, kvHeads, headSize } = config;
-    let query = this.linear(block, 'q_proj', normed); // [batch, position, heads * headSize]
-    let key = this.linear(block, 'k_proj', normed); // [batch, position, kvHeads * headSize]
-    const value = this.linear(block, 'v_proj', normed);
-    query = this.headNorm(query, weights.queryNorm, heads);
-    key = this.headNorm(key, weights.keyNorm, kvHeads);
     const inside = inputs.positions === null;
-    if (inputs.positions !== null) {
-      query = g.rotaryEmbedding(query, inputs.positions, inputs.cos, inputs.sin, { heads });
-      key = g.rotaryEmbedding(key, inputs.positions, inputs.cos, inputs.sin, { heads: kvHeads });
-    }
+    const rotated = (states: Value, count: number): Value =>
+      inputs.positions === null
+        ? states
+        : g.rotaryEmbedding(states, inputs.positions, inputs.cos, inputs.sin, { heads: count });
     const cacheShape = ['batch', kvHeads, 'capacity', headSize];
     const window = config.windows[block] ?? null;
     const [out, presentKey, presentValue] = g.groupQueryAttention(
-      query,
-      key,
+      rotated(query, heads),
+      rotated(key, kvHeads),
       value,
       g.input('past.key', 'f32', cacheShape),
       g.input('past.value', 'f32', cacheShape),
@@ -182,23 +156,12 @@ class TransformerBuilder {
     return out;
   }
 
-  /** RMS norm of every head by itself (qwen3); families without it pass through. */
-  private headNorm(states: Value, gain: Source | null, heads: number): Value {
-    if (gain === null) return states;
-    const { g, config } = this;
-    const split = g.reshape(states, ['batch', 'position', heads, config.headSize]);
-    const normed = g.rmsNorm(split, this.weight(gain), config.normEps);
-    return g.reshape(normed, ['batch', 'position', heads * config.headSize]);
-  }
-
-  /** x Wᵀ + bias + (x Aᵀ) Bᵀ, the rank taken in chunks of `narrow`. */
-  private linear(block: number, projection: Projection, x: Value): Value {
+  /** y + (x Aᵀ) Bᵀ, the rank taken in chunks of `narrow`. */
+  adapt(block: number, projection: Projection, x: Value, y: Value): Value {
     const { g } = this;
-    const { weight, bias } = (this.weights.blocks[block] as BlockWeights<Source>).projections[projection];
-    let y = this.product(x, weight);
-    if (bias !== null) y = g.add(y, this.weight(bias));
     if (!this.room.adapters) return y;
-    const [out, input] = weight.shape as readonly [number, number];
+    const input = x.type.shape.at(-1)!;
+    const out = y.type.shape.at(-1)!;
     const chunks = `chunks.${block}.${projection}`;
     const a = g.input(`lora.${projection}.a`, 'f32', [chunks, 1, narrow, input]);
     const b = g.input(`lora.${projection}.b`, 'f32', [chunks, 1, out, narrow]);
@@ -207,90 +170,40 @@ class TransformerBuilder {
     return g.add(y, g.reduceSum(g.matMul(inner, b, product), [0], { keepDims: false }));
   }
 
-  /** h ← h + mask · (add + clamp(p, min, max) − p) · u with p = h · u, for the directions of every stage in turn. */
+  /** The interventions of a layer, stage after stage. */
   private edits(layer: number, hidden: Value): Value {
     const { g, config } = this;
     let edited = hidden;
     for (let stage = 0; stage < this.room.stages; stage++) {
-      const count = `directions.${layer}.${stage}`;
-      const input = (part: EditPart, shape: readonly (number | string)[]): Value =>
-        g.input(names.edit(layer, stage, part), 'f32', shape);
-      const directions = input('directions', ['batch', count, config.width]);
-      const projection = g.matMul(edited, directions, { transposeB: true }); // [batch, position, directions]
-      const floor = g.max(projection, input('min', ['batch', 1, count]));
-      const clamped = g.min(floor, input('max', ['batch', 1, count]));
-      const shift = g.add(g.sub(clamped, projection), input('add', ['batch', 1, count]));
-      const masked = g.mul(shift, input('mask', ['batch', 'position', count]));
-      edited = g.add(edited, g.matMul(masked, directions));
+      const shapes = editShapes('batch', `directions.${layer}.${stage}`, config.width);
+      edited = applyEdits(g, edited, (part) => g.input(names.edit(layer, stage, part), 'f32', shapes[part]));
     }
     return edited;
   }
 
   /** Weighted sums over positions; as hᵀ poolᵀ, because readings are few and the width is not. */
-  private tap(pool: Value, hidden: Value): Value {
+  private tap(hidden: Value): Value {
     const { g } = this;
-    const summed = g.matMul(hidden, pool, { transposeA: true, transposeB: true }); // [batch, width, reading]
+    const summed = g.matMul(hidden, this.pool, { transposeA: true, transposeB: true }); // [batch, width, reading]
     return g.unsqueeze(g.transpose(summed, [0, 2, 1]), [2]); // [batch, reading, 1, width]
-  }
-
-  private logits(hidden: Value): Value {
-    const { g, config } = this;
-    const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
-    const wanted = g.gatherRows(hidden, index); // [batch, query, width]
-    const normed = g.rmsNorm(wanted, this.weight(this.weights.finalNorm), config.normEps);
-    return this.product(normed, this.weights.head);
-  }
-
-  /** x Wᵀ. */
-  private product(x: Value, source: Source): Value {
-    const { g } = this;
-    if (!isQuantised(source)) return g.matMul(x, this.weight(source), { transposeB: true });
-    const [N, K] = source.shape;
-    const { bits, blockSize } = source;
-    const [q, scales] = this.blocks(source);
-    // Level 4: the kernel rounds x to 8 bits a block too and multiplies in integers.
-    return g.matMulNBits(x, q, scales, null, { K, N, bits, blockSize, accuracyLevel: 4 });
-  }
-
-  /** Packed weights `[N, blocks, bytes of a block]` and their scales `[N * blocks]`. */
-  private blocks(source: QuantisedSource): readonly [Value, Value] {
-    const { name, bits, blockSize, q, scales } = source;
-    const [N, K] = source.shape;
-    const blocks = Math.ceil(K / blockSize);
-    return [
-      this.external(`${name}.q`, 'u8', [N, blocks, (blockSize * bits) / 8], q),
-      this.external(`${name}.scales`, 'f32', [N * blocks], scales),
-    ];
-  }
-
-  private raw(source: Source): Value {
-    if (isQuantised(source))
-      throw new ModelError(`expected plain numbers for ${source.name}, got ${source.bits}-bit blocks`);
-    return this.external(source.name, dataTypes[source.dtype], source.shape, source);
-  }
-
-  /** Tied weights are one tensor under one name. */
-  private external(name: string, dtype: DataType, shape: readonly number[], range: FileRange): Value {
-    const known = this.externals.get(name);
-    if (known !== undefined) return known;
-    const { file, offset, byteLength } = range;
-    const own = name.replace(/^.*\.layers\.\d+\./, '');
-    const value = this.g.external(own, dtype, shape, { file, offset, byteLength });
-    this.externals.set(name, value);
-    return value;
-  }
-
-  /** The runtime folds the cast of a narrow weight once, when the session is made. */
-  private weight(source: Source): Value {
-    return this.float(this.raw(source));
-  }
-
-  private float(value: Value): Value {
-    return value.type.dtype === 'f32' ? value : this.g.cast(value, 'f32');
   }
 }
 
-type Source = QuantisedOrPlainSource;
+/** Shapes of the parts of `count` edits. */
+export function editShapes(
+  batch: Dim,
+  count: Dim,
+  width: number,
+): Readonly<Record<EditPart, readonly Dim[]>> {
+  const bound = [batch, 1, count];
+  return {
+    directions: [batch, count, width],
+    add: bound,
+    min: bound,
+    max: bound,
+    mask: ['batch', 'position', count],
+  };
+}
 
 interface AttentionInputs {
   readonly seqlens: Value;
@@ -300,4 +213,14 @@ interface AttentionInputs {
   readonly sin: Value;
 }
 
-const dataTypes: Readonly<Record<WeightDtype, DataType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+function attentionInputs(g: GraphBuilder, config: ModelConfig, context: number): AttentionInputs {
+  const half = config.headSize / 2;
+  const { cos, sin } = rotaryTables(config, context);
+  return {
+    seqlens: g.input(names.seqlens, 'i32', ['batch']),
+    total: g.input(names.total, 'i32', [1]),
+    positions: rotatesInside(config) ? null : g.input(names.positions, 'i64', ['batch', 'position']),
+    cos: g.constant('rotary.cos', cos, [context, half]),
+    sin: g.constant('rotary.sin', sin, [context, half]),
+  };
+}

@@ -1,0 +1,109 @@
+/** The transformer's inside, the same for every graph that runs a model: blocks, norms, edits, logits. */
+
+import type { GraphBuilder } from '../graph/graph.ts';
+import type { Value } from '../graph/types.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { BlockWeights, ModelWeights, Projection } from '../model/weights.ts';
+import type { QuantisedOrPlainSource } from './quantised-weights.ts';
+import type { WeightValues } from './weight-values.ts';
+
+/** What differs between graphs: how tokens attend to each other, and what stands beside a product. */
+export interface BlockParts {
+  readonly g: GraphBuilder;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights<QuantisedOrPlainSource>;
+  readonly values: WeightValues;
+  /**
+   * Rotates query `[batch, position, heads * headSize]` and key, and attends; key and value
+   * `[batch, position, kvHeads * headSize]` → `[batch, position, heads * headSize]`.
+   */
+  attend(block: number, query: Value, key: Value, value: Value): Value;
+  /** `y` = x Wᵀ (+ bias) with an adapter's product added, where there is one. */
+  adapt(block: number, projection: Projection, x: Value, y: Value): Value;
+}
+
+export type EditPart = 'directions' | 'add' | 'min' | 'max' | 'mask';
+
+/** What is made inside a block carries the block's name before its own. */
+export function blockScope(block: number): string {
+  return `block.${block}`;
+}
+
+/** One block, counted from 0: hidden `[batch, position, width]` → the same. */
+export function transformerBlock(parts: BlockParts, block: number, hidden: Value): Value {
+  const { g, config, values } = parts;
+  return g.scope(blockScope(block), () => {
+    const weights = blockWeights(parts, block);
+    const normed = g.rmsNorm(hidden, values.float(weights.attentionNorm), config.normEps);
+    const afterAttention = g.add(hidden, attention(parts, block, normed));
+    const mlpInput = g.rmsNorm(afterAttention, values.float(weights.mlpNorm), config.normEps);
+    const gate = g.silu(linear(parts, block, 'gate_proj', mlpInput));
+    const up = linear(parts, block, 'up_proj', mlpInput); // [batch, position, mlpWidth]
+    return g.add(afterAttention, linear(parts, block, 'down_proj', g.mul(gate, up)));
+  });
+}
+
+/** Logits of residuals `[..., width]` after the last block → `[..., vocabulary]`. */
+export function headLogits(parts: BlockParts, hidden: Value): Value {
+  return parts.values.product(finalNorm(parts, hidden), parts.weights.head);
+}
+
+export function finalNorm({ g, config, values, weights }: BlockParts, hidden: Value): Value {
+  return g.rmsNorm(hidden, values.float(weights.finalNorm), config.normEps);
+}
+
+/**
+ * h ← h + mask · (add + clamp(p, min, max) − p) · u with p = h · u, for directions that act side by side.
+ * `input` makes the parts: directions `[batch, count, width]`, add, min and max `[batch, 1, count]`, mask
+ * `[batch, position, count]`; the batch axis may be 1 in all but the mask.
+ */
+export function applyEdits(g: GraphBuilder, hidden: Value, input: (part: EditPart) => Value): Value {
+  const directions = input('directions');
+  const projection = g.matMul(hidden, directions, { transposeB: true }); // [batch, position, directions]
+  const floor = g.max(projection, input('min'));
+  const clamped = g.min(floor, input('max'));
+  const shift = g.add(g.sub(clamped, projection), input('add'));
+  const masked = g.mul(shift, input('mask'));
+  return g.add(hidden, g.matMul(masked, directions));
+}
+
+function attention(parts: BlockParts, block: number, normed: Value): Value {
+  const { heads, kvHeads } = parts.config;
+  const weights = blockWeights(parts, block);
+  const query = linear(parts, block, 'q_proj', normed); // [batch, position, heads * headSize]
+  const key = linear(parts, block, 'k_proj', normed); // [batch, position, kvHeads * headSize]
+  const value = linear(parts, block, 'v_proj', normed);
+  const attended = parts.attend(
+    block,
+    headNorm(parts, query, weights.queryNorm, heads),
+    headNorm(parts, key, weights.keyNorm, kvHeads),
+    value,
+  );
+  return linear(parts, block, 'o_proj', attended);
+}
+
+/** RMS norm of every head by itself (qwen3); families without it pass through. */
+function headNorm(
+  { g, config, values }: BlockParts,
+  states: Value,
+  gain: QuantisedOrPlainSource | null,
+  heads: number,
+): Value {
+  if (gain === null) return states;
+  const [batch, position] = states.type.shape;
+  const split = g.reshape(states, [batch!, position!, heads, config.headSize]);
+  const normed = g.rmsNorm(split, values.float(gain), config.normEps);
+  return g.reshape(normed, [batch!, position!, heads * config.headSize]);
+}
+
+/** x Wᵀ + bias, and what the graph adds beside it. */
+function linear(parts: BlockParts, block: number, projection: Projection, x: Value): Value {
+  const { g, values } = parts;
+  const { weight, bias } = blockWeights(parts, block).projections[projection];
+  const product = values.product(x, weight);
+  return parts.adapt(block, projection, x, bias === null ? product : g.add(product, values.float(bias)));
+}
+
+function blockWeights({ weights }: BlockParts, block: number): BlockWeights<QuantisedOrPlainSource> {
+  return weights.blocks[block]!;
+}

@@ -1,0 +1,72 @@
+import path from 'node:path';
+import { InferenceSession, type Tensor } from 'onnxruntime-node';
+import { EngineError, ModelError } from '../errors.ts';
+import { writeOnnx } from '../graph/onnx.ts';
+import type { Graph } from '../graph/types.ts';
+
+export interface SessionSettings {
+  readonly threads: number;
+  /** Pack the weights of products for single-token steps: a slower load and twice the memory. */
+  readonly packed: boolean;
+  /** Further session settings of the runtime, by its own names. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Further options of the session, such as those of its arena and its profiler. */
+  readonly options?: Omit<InferenceSession.SessionOptions, 'extra'>;
+}
+
+/** Loads a graph into the runtime. @throws ModelError where the runtime refuses it. */
+export async function openSession(graph: Graph, settings: SessionSettings): Promise<InferenceSession> {
+  const folder = commonFolder(graph);
+  try {
+    return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
+      intraOpNumThreads: settings.threads,
+      executionProviders: ['cpu'],
+      logSeverityLevel: 3,
+      ...settings.options,
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: folder,
+          ...(settings.packed ? {} : { disable_prepacking: '1' }),
+          ...settings.config,
+        },
+      },
+    });
+  } catch (cause) {
+    throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** One run. @throws EngineError where the runtime fails. */
+export async function runSession(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  fetches: Record<string, Tensor | null>,
+): Promise<InferenceSession.OnnxValueMapType> {
+  try {
+    return await session.run(feeds, fetches);
+  } catch (cause) {
+    throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The numbers of a fetched f32 tensor. */
+export function floatData(tensor: Tensor | undefined): Float32Array {
+  if (tensor?.data instanceof Float32Array) return tensor.data;
+  throw new EngineError('expected float32 results from the runtime, got none');
+}
+
+/** The folder that holds every weight file; the runtime refuses files outside it. */
+function commonFolder(graph: Graph): string {
+  const files = graph.initializers.flatMap((initializer) =>
+    'file' in initializer ? [initializer.file] : [],
+  );
+  let common = path.dirname(files[0] ?? path.sep);
+  for (const file of files) {
+    while (path.relative(common, file).startsWith('..')) common = path.dirname(common);
+  }
+  return common;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
