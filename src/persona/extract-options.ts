@@ -39,7 +39,7 @@ export interface DoseOptions {
 
 export interface ExtractOptions {
   readonly model: LanguageModel;
-  /** A trait, the name of a shipped one, or the path of a trait file. */
+  /** A trait, the name of one of the model's shipped set, or the path of a trait file. */
   readonly trait: Trait | string;
   /** Run folder: new, empty, or the beginning of this very run, which is then continued. */
   readonly out: string;
@@ -131,7 +131,10 @@ const defaultStrengths: Readonly<Record<StrengthUnit, Record<'sweep' | 'dose', r
 /** Fills in the defaults; UsageError for an option that cannot be. */
 export async function settle(options: ExtractOptions): Promise<Settings> {
   const { model } = options;
-  const trait = typeof options.trait === 'string' ? await resolveTrait(options.trait) : options.trait;
+  const trait =
+    typeof options.trait === 'string'
+      ? await resolveTrait(options.trait, { modelFolder: model.checkpoint.folder })
+      : options.trait;
   const settings: Settings = {
     model,
     trait,

@@ -10,7 +10,17 @@ export {
   parseTrait,
   resolveTrait,
 } from './trait.ts';
-export type { JudgeItem, JudgeProvider, Judgement, Scores } from './judge.ts';
+export type {
+  JudgeCost,
+  JudgeItem,
+  JudgeItems,
+  JudgeLoad,
+  JudgeOptions,
+  JudgeProvider,
+  JudgeSource,
+  Judgement,
+  Scores,
+} from './judge.ts';
 export { lexicalJudge } from './lexical-judge.ts';
 export { type FilterCounts, type FilterResult, type ScoredPair, filterPairs } from './filter.ts';
 export { differenceOfMeans } from './extract-vector.ts';

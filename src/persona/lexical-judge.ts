@@ -1,4 +1,11 @@
-import type { JudgeItem, JudgeProvider, Judgement, Scores } from './judge.ts';
+import {
+  type JudgeItems,
+  type JudgeProvider,
+  type JudgeSource,
+  type Judgement,
+  type Scores,
+  noCost,
+} from './judge.ts';
 import type { Lexicon, Trait } from './trait.ts';
 import { UsageError } from '../errors.ts';
 import { sha256 } from '../util/hash.ts';
@@ -20,13 +27,23 @@ export function lexicalJudge(lexicon: Lexicon): JudgeProvider {
   const content = sha256(JSON.stringify([[...positive].sort(), [...negative].sort()]));
   return {
     id: `lexical/1:${content.slice(0, 16)}`,
-    async *judge(items: readonly JudgeItem[]): AsyncGenerator<Judgement> {
-      for (const [index, { answer }] of items.entries()) {
-        yield { index, scores: scoreText(answer, positive, negative) };
+    beside: true,
+    async *judge(items: JudgeItems): AsyncGenerator<Judgement> {
+      let index = 0;
+      for await (const { answer } of items) {
+        yield { index: index++, scores: scoreText(answer, positive, negative) };
       }
     },
+    estimate: () => noCost,
   };
 }
+
+/** `--judge lexical`: every trait by its own rule. */
+export const lexicalJudges: JudgeSource = {
+  name: 'lexical',
+  forTrait: lexicalJudgeOf,
+  close: () => Promise.resolve(),
+};
 
 /** The lexical judge of a trait; UsageError where its file lists no words. */
 export function lexicalJudgeOf(trait: Trait): JudgeProvider {

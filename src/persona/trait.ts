@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { ParseError, UsageError } from '../errors.ts';
+import { ParseError } from '../errors.ts';
 import { readJsonObject } from '../model/json-text.ts';
 import { describeIssues } from '../store/schema.ts';
-import { shippedTraits } from '../store/shipped-traits.ts';
 import { sha256 } from '../util/hash.ts';
+import { type TraitNaming, findShippedTrait } from './trait-set.ts';
 
 /** Two commands of opposite sense. */
 export interface ContrastivePair {
@@ -72,20 +72,14 @@ const traitFileSchema = z.strictObject({
 export type TraitFile = z.infer<typeof traitFileSchema>;
 
 /**
- * Finds a trait by the name of one that ships with this package (`cheerful`), or by the path of a trait file.
+ * Finds a trait by the name of one that ships with this package (`sycophantic`), or by the path of a trait file. Which
+ * set a name is looked for in, `naming` decides; see `findShippedTrait`.
  *
  * @throws UsageError when the name is not known; ParseError when the file is malformed.
  */
-export async function resolveTrait(nameOrPath: string): Promise<Trait> {
+export async function resolveTrait(nameOrPath: string, naming: TraitNaming = {}): Promise<Trait> {
   if (/[\\/]|\.json$/.test(nameOrPath)) return loadTrait(nameOrPath);
-  const shipped = await shippedTraits();
-  const found = shipped.find(({ name }) => name === nameOrPath);
-  if (found !== undefined) return loadTrait(found.file);
-  const names = shipped.map(({ name }) => name).join(', ');
-  throw new UsageError(
-    `Expected a trait that ships with this package (${names}) or the path of a .json file, got "${nameOrPath}".`,
-    { details: { trait: nameOrPath } },
-  );
+  return loadTrait((await findShippedTrait(nameOrPath, naming)).file);
 }
 
 /** Reads a trait file, the authors' own included; the trait is named after the file where the file does not say. */

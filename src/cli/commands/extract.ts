@@ -26,6 +26,10 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
     .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
     .argument('<trait>', 'a trait that ships with the package, or a trait file')
     .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/<trait>)')
+    .option(
+      '--trait-set <name>',
+      'set of shipped traits that <trait> is looked for in (default: as the model says)',
+    )
     .option('--samples <n>', 'rollouts of an instruction, question and pole (default: 10)', wholeNumber(1))
     .option('--max-tokens <n>', 'longest reply (default: 96)', wholeNumber(1))
     .option('--temperature <x>', 'of the rollouts (default: 1)', decimal(0))
@@ -69,20 +73,28 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--no-dose-response', 'leave the dose response out')
     .option('--force', 'go on with fewer than 30 pairs')
     .option('--json', 'print the result as JSON')
-    .action(async (model, trait, options) => {
-      const result = await runExtraction(model, trait, options, signal);
-      if (options.json === true) {
-        printJson(summary(result));
-        return;
-      }
-      const { describeExtraction } = await import('../extract-result.ts');
-      print(describeExtraction(result));
-    });
+    .action((model, trait, options) => runCommand(model, trait, options, signal));
+}
+
+async function runCommand(
+  model: string,
+  trait: string,
+  options: ExtractFlags & { readonly json?: true | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await runExtraction(model, trait, options, signal);
+  if (options.json === true) {
+    printJson(summary(result));
+    return;
+  }
+  const { describeExtraction } = await import('../extract-result.ts');
+  print(describeExtraction(result));
 }
 
 /** The flags of the command, as commander gives them. */
 interface ExtractFlags {
   readonly out?: string | undefined;
+  readonly traitSet?: string | undefined;
   readonly samples?: number | undefined;
   readonly maxTokens?: number | undefined;
   readonly temperature?: number | undefined;
@@ -114,12 +126,14 @@ async function runExtraction(
   flags: ExtractFlags,
   signal: AbortSignal,
 ): Promise<ExtractResult> {
-  const [{ loadModel }, { extract }, { resolveTrait }] = await Promise.all([
+  const [{ loadModel }, { extract }, { findModelFolder }, { resolveTrait }] = await Promise.all([
     import('../../engine/load.ts'),
     import('../../persona/extract.ts'),
+    import('../../model/hub-cache.ts'),
     import('../../persona/trait.ts'),
   ]);
-  const trait = await resolveTrait(traitName);
+  const { folder: modelFolder } = await findModelFolder(modelName);
+  const trait = await resolveTrait(traitName, { set: flags.traitSet, modelFolder });
   const progress = createProgress({ unit: 'rollouts' });
   const { dtype, block: blockSize } = flags;
   const model = await loadModel(

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { UsageError } from '../errors.ts';
+import { describeJson, readJsonObject } from '../model/json-text.ts';
+import { pathKind } from '../model/read-bytes.ts';
+import { type ShippedTrait, shippedTraits } from '../store/shipped-traits.ts';
+
+/** How a trait's name is understood: by the set that is given, else by the model's. */
+export interface TraitNaming {
+  /** Folder of `traits/`. */
+  readonly set?: string | undefined;
+  /** Folder of the model that the trait is for. */
+  readonly modelFolder?: string | undefined;
+}
+
+/** The set for instruction-tuned models at large. */
+export const DEFAULT_TRAIT_SET = 'default';
+
+/** File of a model's folder whose `trait_set` names the set that is written for that model. */
+const MODEL_NOTE = 'persona.json';
+const MAX_NOTE_BYTES = 65_536;
+
+/**
+ * The shipped trait of a name. One name may be in several sets, each written for another kind of model: the set is the
+ * one that `naming` gives, else the one that the model's own `persona.json` names, else `default`.
+ *
+ * @throws UsageError for a set or a name that is not there, saying what is.
+ */
+export async function findShippedTrait(name: string, naming: TraitNaming = {}): Promise<ShippedTrait> {
+  const set = naming.set ?? (await traitSetOf(naming.modelFolder));
+  const shipped = await shippedTraits();
+  const inSet = shipped.filter((trait) => trait.set === set);
+  if (inSet.length === 0) throw noSuchSet(set, shipped);
+  const found = inSet.find((trait) => trait.name === name);
+  if (found !== undefined) return found;
+  const elsewhere = shipped.filter((trait) => trait.name === name).map((trait) => trait.set);
+  throw noSuchTrait(name, inSet, elsewhere);
+}
+
+/**
+ * The set of traits that is written for a model: what `persona.json` in its folder says, else `default`.
+ *
+ * @throws ParseError or UsageError when the file is there and does not name a set.
+ */
+export async function traitSetOf(modelFolder: string | undefined): Promise<string> {
+  if (modelFolder === undefined) return DEFAULT_TRAIT_SET;
+  const file = join(modelFolder, MODEL_NOTE);
+  if ((await pathKind(file)) !== 'file') return DEFAULT_TRAIT_SET;
+  const { trait_set: set } = await readJsonObject(file, MAX_NOTE_BYTES);
+  if (set === undefined) return DEFAULT_TRAIT_SET;
+  if (typeof set === 'string') return set;
+  throw new UsageError(
+    `Expected "trait_set" in "${file}" to name a set of traits, got ${describeJson(set)}; correct it, or give --trait-set.`,
+    { details: { file } },
+  );
+}
+
+function noSuchSet(set: string, shipped: readonly ShippedTrait[]): UsageError {
+  const sets = [...new Set(shipped.map((trait) => trait.set))].join(', ');
+  return new UsageError(`Expected a set of traits that ships with this package (${sets}), got "${set}".`, {
+    details: { set },
+  });
+}
+
+function noSuchTrait(name: string, inSet: readonly ShippedTrait[], elsewhere: readonly string[]): UsageError {
+  const names = inSet.map((trait) => trait.name).join(', ');
+  const advice =
+    elsewhere.length === 0
+      ? ''
+      : `; it is in the set ${elsewhere.join(' and ')}, for other models (--trait-set ${elsewhere[0]!})`;
+  return new UsageError(
+    `Expected a trait of the set ${inSet[0]!.set} (${names}) or the path of a .json file, got "${name}"${advice}.`,
+    { details: { trait: name } },
+  );
+}
