@@ -1,12 +1,7 @@
 /** Alternating rounds and their statistics. */
 
 import { medianSorted, quantileSorted } from 'simple-statistics';
-
-/** One thing to time; `run` does it once. */
-export interface Variant {
-  readonly name: string;
-  readonly run: () => Promise<void>;
-}
+import type { Variant } from './part.ts';
 
 /** Seconds of every round, by variant; index = round, so that variants of one round can be paired. */
 export type Timings = ReadonlyMap<string, readonly number[]>;
@@ -35,8 +30,7 @@ export async function alternate(
     for (let i = 0; i < variants.length; i++) {
       const { name, run } = variants[(round + i) % variants.length]!;
       const started = performance.now();
-      await run();
-      const taken = (performance.now() - started) / 1000;
+      const taken = (await run()) ?? (performance.now() - started) / 1000;
       if (round > 0) seconds.get(name)!.push(taken);
     }
   }
@@ -49,11 +43,19 @@ export function summarise(seconds: readonly number[]): Summary {
 }
 
 /**
- * How many times as fast `variant` is as `base`: 1 is the same, below 1 slower. The median is of the ratios of
- * single rounds, `best` that of the two fastest rounds.
+ * How many times as fast `variant` is as the fastest of `against` (by its median): 1 is the same, below 1 slower. Variants
+ * that do unequal numbers of tokens are compared by their rates. The median is of the ratios of single rounds, `best` that
+ * of the two fastest rounds.
  */
-export function speedRatio(timings: Timings, variant: string, base: string): Summary {
-  const [ours, theirs] = [timings.get(variant)!, timings.get(base)!];
+export function speedRatio(
+  timings: Timings,
+  variant: string,
+  against: readonly string[],
+  tokens: (name: string) => number,
+): Summary {
+  const perToken = (name: string): number[] => timings.get(name)!.map((seconds) => seconds / tokens(name));
+  const ours = perToken(variant);
+  const theirs = against.map(perToken).reduce((a, b) => (quartiles(b).median < quartiles(a).median ? b : a));
   return {
     ...quartiles(ours.map((seconds, round) => theirs[round]! / seconds)),
     best: Math.min(...theirs) / Math.min(...ours),

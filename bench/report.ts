@@ -1,104 +1,181 @@
 /** The numbers of one run, for a file and for a terminal. */
 
-import type { LoadOptions } from '../src/engine/model.ts';
+import type { Dtype } from '../src/engine/model.ts';
+import type { LatencyReport } from './latency.ts';
 import type { Machine } from './machine.ts';
 import { speedRatio, summarise, type Summary, type Timings } from './measure.ts';
-import type { MemoryReport } from './memory.ts';
+import { type Comparison, type Part, productsName } from './part.ts';
+import type { StartReport } from './start.ts';
 import { table } from './table.ts';
-import { variantNames } from './variants.ts';
 
-export interface Report {
+/** What every result says of where it comes from. */
+export interface Origin {
   readonly date: string;
   readonly commit: string;
   readonly command: string;
   readonly machine: Machine;
+}
+
+export interface Report extends Origin {
   readonly shape: string;
-  readonly dtype: string;
-  readonly purpose: NonNullable<LoadOptions['purpose']>;
   readonly threads: number;
   readonly rounds: number;
-  /** Of every variant. */
-  readonly tokens: number;
-  /** Of the linear layers; a multiplication and its addition are two. */
-  readonly operationsPerToken: number;
-  readonly memory: MemoryReport;
-  /** Seconds of every round by variant. */
-  readonly seconds: Readonly<Record<string, readonly number[]>>;
+  readonly purpose: 'generate' | 'one-pass';
+  /** Weights that share a scale, in int8 and int4. */
+  readonly block: 32 | 128;
+  /** Versions of the other side; null where there was none. */
+  readonly peer: string | null;
+  readonly dtypes: Readonly<Partial<Record<Dtype, DtypeReport>>>;
 }
 
-/** Prints tables, then the ratios that have a target, then what they were measured on. */
-export function printReport(report: Report): void {
-  const { machine, memory } = report;
-  const timings = new Map(Object.entries(report.seconds));
+export interface DtypeReport {
+  /** The smallest cosine between both sides' residuals over the layers; null without a peer. */
+  readonly agreement: number | null;
+  readonly parts: readonly TimedPart[];
+  /** Of every round. */
+  readonly start: readonly StartReport[] | null;
+  readonly latency: LatencyReport | null;
+}
+export type StartRounds = NonNullable<DtypeReport['start']>;
+
+/** A part with the seconds of every round of its variants. */
+export interface TimedPart {
+  readonly title: string;
+  readonly variants: readonly TimedVariant[];
+  readonly comparisons: readonly Compared[];
+}
+interface TimedVariant {
+  readonly name: string;
+  readonly tokens: number;
+  readonly operations: number;
+  readonly seconds: readonly number[];
+}
+type Compared = Summary & Pick<Comparison, 'label' | 'target'>;
+
+export function timed(part: Part, timings: Timings): TimedPart {
+  const tokens = (name: string): number => part.variants.find((variant) => variant.name === name)!.tokens;
+  return {
+    title: part.title,
+    variants: part.variants.map((variant) => ({
+      name: variant.name,
+      tokens: variant.tokens,
+      operations: variant.operations,
+      seconds: timings.get(variant.name)!,
+    })),
+    comparisons: part.comparisons.map(({ label, variant, against, target }) => ({
+      label,
+      ...(target === undefined ? {} : { target }),
+      ...speedRatio(timings, variant, against, tokens),
+    })),
+  };
+}
+
+/** Prints what was measured in one dtype. */
+export function printDtype(shape: string, dtype: Dtype, report: DtypeReport): void {
+  const title = `${shape}, random weights in ${dtype}`;
+  const agreed =
+    report.agreement === null
+      ? []
+      : [`both sides read the same residuals to a cosine of ${report.agreement.toFixed(6)} or more`];
+  const blocks = [
+    [title, ...agreed].join('\n'),
+    ...report.parts.flatMap((part) => [variantTable(part), comparisonTable(part)]),
+    ...(report.start === null ? [] : [startTable(report.start)]),
+    ...(report.latency === null ? [] : [latencyTable(report.latency)]),
+  ];
+  console.log(`\n${blocks.join('\n\n')}`);
+}
+
+/** Prints what the numbers were measured on. */
+export function printOrigin(
+  report: Origin & { readonly rounds?: number; readonly peer?: string | null },
+): void {
+  const { machine, rounds, peer } = report;
   const lines = [
-    '',
-    `${report.shape}, random ${report.dtype} weights, ${report.tokens} tokens, ${report.threads} threads, loaded for "${report.purpose}"`,
-    '',
-    table(
-      ['prefill', 'seconds', 'quartiles', 'best', 'tokens/s', 'GFLOP/s', 'of products'],
-      [...timings.keys()].map((name) => timingRow(report, timings, name)),
-    ),
-    '',
-    table(
-      ['on against off', 'speed', 'quartiles', 'best', 'target'],
-      [
-        ratioRow(
-          'pooled, share of products',
-          speedRatio(timings, variantNames.one, variantNames.products),
-          0.8,
-        ),
-        ratioRow('capture', speedRatio(timings, variantNames.one, variantNames.plain), 0.95),
-        ratioRow('steering', speedRatio(timings, variantNames.steered, variantNames.plain), 0.95),
-      ],
-    ),
-    '',
-    table(
-      ['load', 'value'],
-      [
-        ['time', `${memory.loadSeconds.toFixed(1)} s`],
-        ['resident', gigabytes(memory.resident)],
-        ['of it anonymous', memory.anonymous === null ? 'unknown' : gigabytes(memory.anonymous)],
-        ['peak while loading', gigabytes(memory.peakLoad)],
-        ['peak', gigabytes(memory.peak)],
-      ],
-    ),
-    '',
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGB} GB, ${machine.platform}; load average ${machine.loadAverage} before`,
-    `node ${machine.node}, onnxruntime-node ${machine.onnxruntime}, commit ${report.commit}, ${report.date}; medians of ${report.rounds} alternating rounds`,
+    `node ${machine.node}, onnxruntime-node ${machine.onnxruntime}${peer ? `, ${peer}` : ''}, commit ${report.commit}, ${report.date}`,
+    ...(rounds === undefined ? [] : [`medians of ${rounds} alternating rounds`]),
     report.command,
   ];
-  console.log(lines.join('\n'));
+  console.log(`\n${lines.join('\n')}`);
 }
 
-function timingRow(report: Report, timings: Timings, name: string): string[] {
-  const { median, low, high, best } = summarise(timings.get(name)!);
-  const rate = report.tokens / median;
-  return [
-    name,
-    median.toFixed(3),
-    `${low.toFixed(3)} – ${high.toFixed(3)}`,
-    best.toFixed(3),
-    rate.toFixed(0),
-    ((rate * report.operationsPerToken) / 1e9).toFixed(0),
-    percent(speedRatio(timings, name, variantNames.products).median),
-  ];
+function variantTable({ title, variants }: TimedPart): string {
+  const rateOf = ({ tokens, seconds }: TimedVariant): number => tokens / summarise(seconds).median;
+  const products = variants.find(({ name }) => name === productsName);
+  const rows = variants.map((variant) => {
+    const { median, low, high, best } = summarise(variant.seconds);
+    return [
+      variant.name,
+      decimals(median),
+      `${decimals(low)} – ${decimals(high)}`,
+      decimals(best),
+      rateOf(variant).toFixed(rateOf(variant) < 100 ? 1 : 0),
+      (variant.operations / median / 1e9).toFixed(0),
+      products === undefined ? '' : percent(rateOf(variant) / rateOf(products)),
+    ];
+  });
+  return table([title, 'seconds', 'quartiles', 'best', 'tokens/s', 'GFLOP/s', 'of products'], rows);
 }
 
-function ratioRow(name: string, ratio: Summary, target: number): string[] {
-  const mark = ratio.median >= target ? 'reached' : 'missed';
-  return [
-    name,
-    percent(ratio.median),
-    `${percent(ratio.low)} – ${percent(ratio.high)}`,
-    percent(ratio.best),
-    `≥ ${percent(target)} ${mark}`,
-  ];
+function comparisonTable({ comparisons }: TimedPart): string {
+  const rows = comparisons.map(({ label, median, low, high, best, target }) => [
+    label,
+    ratio(median),
+    `${ratio(low)} – ${ratio(high)}`,
+    ratio(best),
+    target === undefined ? '' : `≥ ${ratio(target)} ${median >= target ? 'reached' : 'missed'}`,
+  ]);
+  return table(['speed, times as fast', 'median', 'quartiles', 'best', 'target'], rows);
+}
+
+/** Medians of the rounds; memory is the largest seen. */
+function startTable(rounds: StartRounds): string {
+  const time = (name: 'toFirstToken' | 'load' | 'prefill'): string => {
+    const { median, low, high } = summarise(rounds.map((round) => round[name]));
+    return `${median.toFixed(2)} s (${low.toFixed(2)} – ${high.toFixed(2)})`;
+  };
+  const size = (name: 'resident' | 'anonymous' | 'peak'): string => {
+    const seen = rounds.flatMap((round) => round[name] ?? []);
+    return seen.length === 0 ? 'unknown' : gigabytes(Math.max(...seen));
+  };
+  return table(
+    ['start of a cached model, in a process of its own', 'value'],
+    [
+      ['to the first token', time('toFirstToken')],
+      ['of it loading', time('load')],
+      ['of it a prompt of 64 tokens', time('prefill')],
+      ['resident', size('resident')],
+      ['of it anonymous', size('anonymous')],
+      ['peak', size('peak')],
+    ],
+  );
+}
+
+function latencyTable({ timers, median, p99, largest }: LatencyReport): string {
+  const late = (value: number): string => `${value.toFixed(1)} ms`;
+  return table(
+    ['timers beside a busy worker', 'late by', 'target'],
+    [
+      [`median of ${timers}`, late(median), ''],
+      ['p99', late(p99), `≤ 50 ms ${p99 <= 50 ? 'reached' : 'missed'}`],
+      ['largest', late(largest), ''],
+    ],
+  );
+}
+
+function decimals(seconds: number): string {
+  return seconds.toFixed(seconds < 0.1 ? 4 : 3);
+}
+
+function ratio(value: number): string {
+  return value.toFixed(2);
 }
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-function gigabytes(bytes: number): string {
+export function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(2)} GB`;
 }

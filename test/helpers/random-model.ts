@@ -309,8 +309,11 @@ function encode(numbers: Float32Array, dtype: RandomDtype): Uint8Array {
   if (dtype === 'F32') return bytesOf(numbers);
   if (dtype === 'F16') return bytesOf(Uint16Array.from(numbers, toHalf));
   const words = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+  const halves = new Uint16Array(words.length);
+  // A plain loop: for a 7B model `Uint16Array.from` would take ten times as long as drawing the numbers.
   // Round half up in the dropped 16 bits; none of these numbers is near the largest float.
-  return bytesOf(Uint16Array.from(words, (word) => (word + 0x8000) >>> 16));
+  for (let i = 0; i < words.length; i++) halves[i] = (words[i]! + 0x8000) >>> 16;
+  return bytesOf(halves);
 }
 
 function bytesOf(array: Float32Array | Uint16Array): Uint8Array {

@@ -1,0 +1,85 @@
+/** PyTorch transformers in a process of its own, driven line by line; see peer/transformers_peer.py. */
+
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { LanguageModel } from '../src/engine/model.ts';
+import { rowIds } from './part.ts';
+
+/** What PyTorch computes in. */
+export const peerDtypes = ['float32', 'bfloat16'] as const;
+export type PeerDtype = (typeof peerDtypes)[number];
+
+export interface Peer {
+  /** Such as `torch 2.13.0, transformers 5.0.0, attention sdpa`. */
+  readonly version: string;
+  /** Seconds of one forward pass of one row, with the three poolings of every layer or with nothing read. */
+  prefill(dtype: PeerDtype, tokens: number, capture: boolean): Promise<number>;
+  /** Seconds of so many steps of sampled tokens. */
+  decode(dtype: PeerDtype, work: DecodeWork): Promise<number>;
+  /** Mean residuals of a prompt of so many tokens: the first numbers of every layer but the last. */
+  readings(dtype: PeerDtype, tokens: number): Promise<readonly (readonly number[])[]>;
+  close(): void;
+}
+
+export interface DecodeWork {
+  readonly batch: number;
+  readonly prompt: number;
+  readonly steps: number;
+  readonly capture: boolean;
+}
+
+/** Starts `python` and loads the model in both dtypes. */
+export async function startPeer(python: string, folder: string, threads: number): Promise<Peer> {
+  const script = fileURLToPath(new URL('peer/transformers_peer.py', import.meta.url));
+  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  const ask = async (order: object): Promise<Record<string, unknown>> => {
+    child.stdin.write(`${JSON.stringify(order)}\n`);
+    const line = await Promise.race([lines.next(), failed]);
+    if (line.done === true) throw new Error(`expected an answer from ${python}, got its end (see above)`);
+    return JSON.parse(line.value) as Record<string, unknown>;
+  };
+  const seconds = async (order: object): Promise<number> => (await ask(order))['seconds'] as number;
+  let version = '';
+  for (const dtype of peerDtypes) {
+    const { torch, transformers, attention } = await ask({ command: 'load', folder, dtype, threads });
+    version = `torch ${String(torch)}, transformers ${String(transformers)}, attention ${String(attention)}`;
+  }
+  return {
+    version,
+    prefill: (dtype, tokens, capture) => seconds({ command: 'prefill', dtype, tokens, capture }),
+    decode: (dtype, work) => seconds({ command: 'decode', dtype, ...work }),
+    readings: async (dtype, tokens) =>
+      (await ask({ command: 'readings', dtype, tokens }))['readings'] as number[][],
+    close: () => child.stdin.end(),
+  };
+}
+
+/**
+ * The smallest cosine, over layers, of what both sides read off one prompt: both must be doing the same work. The numbers
+ * are PyTorch's in float32.
+ */
+export async function agreement(peer: Peer, model: LanguageModel, tokens: number): Promise<number> {
+  const theirs = await peer.readings('float32', tokens);
+  const { width, vocabSize } = model.checkpoint.config;
+  const row = { ids: rowIds(tokens, vocabSize) };
+  for await (const { pooled } of model.forward([row], { pool: ['prompt_mean'] })) {
+    const ours = pooled.prompt_mean!;
+    return Math.min(
+      ...theirs.map((layer, l) => cosine(layer, ours.subarray(l * width, l * width + layer.length))),
+    );
+  }
+  throw new Error('expected one result from the engine, got none');
+}
+
+function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [dot, left, right] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i]! * b[i]!;
+    left += a[i]! ** 2;
+    right += b[i]! ** 2;
+  }
+  return dot / Math.sqrt(left * right);
+}

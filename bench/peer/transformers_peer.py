@@ -1,0 +1,81 @@
+"""PyTorch transformers beside the benchmark: one JSON command a line on stdin, one JSON answer a line on stdout.
+
+Every command that is timed answers with the seconds that it measured itself, so that the pipe costs nothing. The loops
+are written by hand and are faster than `generate()`: what is compared is the best that PyTorch does on the same work.
+"""
+
+import json
+import os
+import sys
+import time
+
+# Nothing is fetched: the model is a local folder.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, DynamicCache
+
+torch.set_grad_enabled(False)
+models = {}
+
+
+def load(folder, dtype, threads):
+    torch.set_num_threads(threads)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    models[dtype] = model
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "attention": model.config._attn_implementation}
+
+
+def row(length, vocab, offset=0):
+    """The same ids as `rowIds` of part.ts."""
+    return torch.tensor([[(i * 7919 + offset) % vocab for i in range(length)]])
+
+
+def pooled(states, start):
+    """Mean over the response, mean over the prompt and last prompt token, of every layer."""
+    return torch.stack(
+        [torch.stack([h[0, start:].mean(0), h[0, :start].mean(0), h[0, start - 1]]) for h in states]
+    ).float()
+
+
+def prefill(dtype, tokens, capture):
+    model = models[dtype]
+    ids = row(tokens, model.config.vocab_size)
+    start = -(-tokens // 4)
+    began = time.perf_counter()
+    out = model.model(ids, output_hidden_states=capture, use_cache=False)
+    if capture:
+        pooled(out.hidden_states, start)
+    return {"seconds": time.perf_counter() - began}
+
+
+def readings(dtype, tokens):
+    """The prompt mean of the first numbers of every layer but the last, which is after the final norm here."""
+    model = models[dtype]
+    ids = row(tokens, model.config.vocab_size)
+    states = model.model(ids, output_hidden_states=True, use_cache=False).hidden_states
+    return {"readings": [h[0].float().mean(0)[:16].tolist() for h in states[:-1]]}
+
+
+def decode(dtype, batch, prompt, steps, capture):
+    """`steps` sampled tokens a row after a common prompt; the prompt and the first token are not timed."""
+    model = models[dtype]
+    cache = DynamicCache()
+    logits = model(row(prompt, model.config.vocab_size), past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+    cache.batch_repeat_interleave(batch)
+    ids = torch.multinomial(logits[0, -1].float().softmax(-1), batch, replacement=True).view(batch, 1)
+    sums = 0
+    began = time.perf_counter()
+    for _ in range(steps):
+        out = model(ids, past_key_values=cache, use_cache=True, output_hidden_states=capture, logits_to_keep=1)
+        if capture:
+            sums = sums + torch.stack([h[:, 0] for h in out.hidden_states]).float()
+        ids = torch.multinomial(out.logits[:, -1].float().softmax(-1), 1)
+    return {"seconds": time.perf_counter() - began}
+
+
+commands = {"load": load, "prefill": prefill, "decode": decode, "readings": readings}
+for line in sys.stdin:
+    order = json.loads(line)
+    answer = commands[order.pop("command")](**order)
+    print(json.dumps(answer), flush=True)

@@ -1,0 +1,155 @@
+/** The parts of the benchmark, one dtype after the other: two loaded models would share the machine. */
+
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadModel } from '../src/engine/load.ts';
+import type { Dtype, LanguageModel } from '../src/engine/model.ts';
+import { compiledCli } from '../test/helpers/build.ts';
+import { namedShapes, writeRandomModel } from '../test/helpers/random-model.ts';
+import { runNode } from './child.ts';
+import { decodePart, decodePrompt } from './decode.ts';
+import type { LatencyReport } from './latency.ts';
+import { alternate } from './measure.ts';
+import { note } from './note.ts';
+import type { BenchOptions } from './options.ts';
+import type { Part } from './part.ts';
+import { agreement, type Peer, startPeer } from './peer.ts';
+import { prefillPart } from './prefill.ts';
+import { loadProducts, type Products, type Settings } from './products.ts';
+import {
+  type DtypeReport,
+  type Origin,
+  printDtype,
+  printOrigin,
+  type Report,
+  type StartRounds,
+  timed,
+} from './report.ts';
+import type { StartReport } from './start.ts';
+
+/** Rounds of loading in a process of its own. */
+const startRounds = 3;
+/** Rows and steps beside which timers are watched. */
+const latencyWork = ['16', '64'] as const;
+
+/** Runs every wanted part, printing as it goes. */
+export async function runParts(origin: Origin, options: BenchOptions): Promise<Report> {
+  const folder = await writeModel(options);
+  const needsPeer =
+    options.peer !== null && options.only.some((name) => name === 'prefill' || name === 'decode');
+  const peer = needsPeer ? await startPeer(options.peer!, folder, options.threads) : null;
+  const dtypes: Partial<Record<Dtype, DtypeReport>> = {};
+  try {
+    for (const dtype of options.dtype) {
+      dtypes[dtype] = await runDtype(folder, dtype, peer, options);
+      printDtype(options.shape, dtype, dtypes[dtype]);
+    }
+  } finally {
+    peer?.close();
+  }
+  const { shape, threads, rounds, purpose, block } = options;
+  const report: Report = {
+    ...origin,
+    shape,
+    threads,
+    rounds,
+    purpose,
+    block,
+    peer: peer?.version ?? null,
+    dtypes,
+  };
+  printOrigin(report);
+  return report;
+}
+
+async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
+  const model = join(folder, shape);
+  const whole = join(model, 'whole');
+  if (existsSync(whole)) return model;
+  note(`writing a random ${shape} model to ${model}`);
+  await writeRandomModel(model, namedShapes[shape], { seed: 0, dtype: 'F32' });
+  writeFileSync(whole, 'a run that was stopped leaves no such file\n');
+  return model;
+}
+
+async function runDtype(
+  folder: string,
+  dtype: Dtype,
+  peer: Peer | null,
+  options: BenchOptions,
+): Promise<DtypeReport> {
+  const { threads, purpose, block: blockSize, only } = options;
+  const settings: Settings = { threads, purpose, dtype, blockSize };
+  const wants = (name: BenchOptions['only'][number]): boolean => only.includes(name);
+  const found: { parts: DtypeReport['parts'][number][]; agreement: number | null } = {
+    parts: [],
+    agreement: null,
+  };
+  if (wants('prefill') || wants('decode')) {
+    note(`${dtype}: loading`);
+    const context = Math.max(2 * options.tokens, decodePrompt + options.steps + 2);
+    const model = await loadModel(folder, { ...settings, context });
+    const products = await loadProducts(model.checkpoint, settings);
+    try {
+      if (peer !== null) found.agreement = await agreement(peer, model, 64);
+      for (const part of partsOf(model, products, peer, options)) found.parts.push(await time(part, options));
+    } finally {
+      await model.close();
+      await products.close();
+    }
+  }
+  return {
+    ...found,
+    start: wants('start') ? await measureStart(folder, settings, options) : null,
+    latency: wants('latency') ? await measureLatency(folder, settings) : null,
+  };
+}
+
+function partsOf(
+  model: LanguageModel,
+  products: Products,
+  peer: Peer | null,
+  { only, tokens, batch, steps }: BenchOptions,
+): Part[] {
+  const decodes = only.includes('decode') ? batch : [];
+  return [
+    ...(only.includes('prefill') ? [prefillPart(model, products, peer, tokens)] : []),
+    ...decodes.map((rows) => decodePart(model, products, peer, { batch: rows, steps })),
+  ];
+}
+
+async function time(part: Part, { rounds }: BenchOptions): Promise<DtypeReport['parts'][number]> {
+  const timings = await alternate(part.variants, rounds, (round) =>
+    note(
+      `${part.title}: ${round === 0 ? `warming up ${part.variants.length} variants` : `round ${round} of ${rounds}`}`,
+    ),
+  );
+  return timed(part, timings);
+}
+
+/** The first round reads the files into the system's cache, and for short weights quantises them; it does not count. */
+async function measureStart(
+  folder: string,
+  settings: Settings,
+  { quick }: BenchOptions,
+): Promise<StartRounds> {
+  const rounds: StartReport[] = [];
+  for (let round = 0; round <= (quick ? 1 : startRounds); round++) {
+    note(`${settings.dtype}: ${round === 0 ? 'a first start' : `start ${round}`}`);
+    const { stdout } = await runChild('start.ts', folder, settings, ['64']);
+    if (round > 0) rounds.push(JSON.parse(stdout) as StartReport);
+  }
+  return rounds;
+}
+
+async function measureLatency(folder: string, settings: Settings): Promise<LatencyReport> {
+  note(`${settings.dtype}: timers beside a busy worker`);
+  const { stdout } = await runChild('latency.ts', folder, settings, latencyWork);
+  return JSON.parse(stdout) as LatencyReport;
+}
+
+function runChild(script: string, folder: string, settings: Settings, rest: readonly string[]) {
+  const module = join(compiledCli(), '../../engine/load.js');
+  const file = join(import.meta.dirname, script);
+  return runNode(['--import', 'tsx', file, module, folder, JSON.stringify(settings), ...rest]);
+}
