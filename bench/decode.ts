@@ -37,11 +37,15 @@ export function decodePart(
     steering: readonly (readonly Intervention[])[],
     capture: readonly Pooling[],
   ): Variant => ({
-    ...{ name, tokens, operations },
+    name,
+    tokens,
+    operations,
     run: () => timeSteps(model, rowsOf(model, batch, steering), steps, capture),
   });
   const byPeer = (dtype: PeerDtype, capture: boolean): Variant => ({
-    ...{ name: names.peer(dtype, capture), tokens, operations },
+    name: names.peer(dtype, capture),
+    tokens,
+    operations,
     run: () => peer!.decode(dtype, { batch, prompt: decodePrompt, steps, capture }),
   });
   const productSteps = async (): Promise<void> => {
@@ -96,7 +100,10 @@ async function timeSteps(
 function compare(hasTarget: boolean, hasPeer: boolean): Comparison[] {
   const only = (target: number): { target?: number } => (hasTarget ? { target } : {});
   const on = (label: string, variant: string): Comparison => ({
-    ...{ label: `${label} on against off`, variant, against: [names.plain], target: 0.95 },
+    label: `${label} on against off`,
+    variant,
+    against: [names.plain],
+    target: 0.95,
   });
   const faster = (label: string, variant: string, capture: boolean): Comparison => ({
     label: `${label}, against PyTorch, the faster dtype`,

@@ -130,9 +130,9 @@ async function runDtype(model: string, dtype: Dtype, options: BenchOptions): Pro
   return phases.map(({ stdout: _, ...rest }) => rest);
 }
 
-async function phase<D extends Dtype | null>(
+async function phase(
   name: string,
-  dtype: D,
+  dtype: Dtype | null,
   done: string,
   args: readonly string[],
 ): Promise<Phase & Pick<ChildResult, 'stdout'>> {

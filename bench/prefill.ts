@@ -38,7 +38,9 @@ export function prefillPart(
   const mixed = eight.map((plain, i) => ({ ...plain, interventions: [apart(model, i)] }));
   const operations = tokens * operationsPerToken(model.checkpoint);
   const forward = (name: string, rows: readonly ForwardRow[], options: ForwardOptions): Variant => ({
-    ...{ name, tokens, operations },
+    name,
+    tokens,
+    operations,
     run: whole(async () => {
       for await (const _ of model.forward(rows, options));
     }),

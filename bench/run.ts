@@ -35,9 +35,10 @@ const latencyWork = ['16', '64'] as const;
 /** Runs every wanted part, printing as it goes. */
 export async function runParts(origin: Origin, options: BenchOptions): Promise<Report> {
   const folder = await writeModel(options);
-  const needsPeer =
-    options.peer !== null && options.only.some((name) => name === 'prefill' || name === 'decode');
-  const peer = needsPeer ? await startPeer(options.peer!, folder, options.threads) : null;
+  const peer =
+    options.peer === null || !isTimed(options)
+      ? null
+      : await startPeer(options.peer, folder, options.threads);
   const dtypes: Partial<Record<Dtype, DtypeReport>> = {};
   try {
     for (const dtype of options.dtype) {
@@ -72,6 +73,11 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
   return model;
 }
 
+/** Whether anything is timed in rounds. */
+function isTimed({ only }: BenchOptions): boolean {
+  return only.includes('prefill') || only.includes('decode');
+}
+
 async function runDtype(
   folder: string,
   dtype: Dtype,
@@ -85,7 +91,7 @@ async function runDtype(
     parts: [],
     agreement: null,
   };
-  if (wants('prefill') || wants('decode')) {
+  if (isTimed(options)) {
     note(`${dtype}: loading`);
     const context = Math.max(2 * options.tokens, decodePrompt + options.steps + 2);
     const model = await loadModel(folder, { ...settings, context });
