@@ -1,3 +1,4 @@
+import { describeDropped, describeKept, describeUnscored } from '../persona/filter-words.ts';
 import { describeFinding } from '../persona/finding.ts';
 import type { ExtractResult } from '../persona/extract.ts';
 import type { Cell, Sweep } from '../store/result-schema.ts';
@@ -13,7 +14,9 @@ export function describeExtraction(result: ExtractResult): string {
   const { trait, model } = vector.metadata;
   const finding = describeFinding({ trait, model, sweep, dose, judge: manifest.judge });
   const lines: [string, string][] = [
-    ['pairs kept', `${counts.kept} of ${counts.pairs}`],
+    [counts.mode === 'paired' ? 'pairs kept' : 'kept', describeKept(counts)],
+    ['dropped', describeDropped(counts)],
+    ['not scored', describeUnscored(counts)],
     ['layer', layerOf(result)],
     ['strength', strengthOf(result)],
     ['Spearman', dose?.spearman === null || dose === null ? 'not measured' : dose.spearman.toFixed(2)],

@@ -1,14 +1,17 @@
 import { UsageError } from '../errors.ts';
 import type { LanguageModel } from '../engine/model.ts';
 import { type Pooling, type Positions, poolings } from '../engine/types.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import type { FileSystem } from '../store/files.ts';
 import { SCHEMA_VERSION } from '../store/manifest.ts';
 import type { Recipe } from '../store/run-folder.ts';
+import { type FilterMode, type FilterRule, filterModes } from './filter.ts';
 import type { JudgeProvider } from './judge.ts';
 import { lexicalJudgeOf } from './lexical-judge.ts';
 import type { ProgressListener } from './progress.ts';
 import { describePrompts } from './prompt.ts';
+import type { Sampling } from './rollouts.ts';
 import { type StrengthUnit, strengthUnits } from './strength.ts';
 import { defaultLayers } from './sweep.ts';
 import { type Trait, resolveTrait } from './trait.ts';
@@ -45,9 +48,13 @@ export interface ExtractOptions {
   readonly out: string;
   /** Rollouts of every instruction × question and pole; default 10, as in the paper. */
   readonly samples?: number;
-  /** Longest reply; default 96 tokens. */
+  /** How many of the trait's questions are asked, from the first on; default all. */
+  readonly questions?: number;
+  /** How many of its pairs of instructions are used, from the first on; default all. */
+  readonly instructions?: number;
+  /** Longest reply; default: the paper's 1000 tokens, at most half the context, for a chat model, else 96. */
   readonly maxTokens?: number;
-  /** Default 1. */
+  /** Default 1; 0 for the extraction's own rollouts where `samples` is 1, as in the authors' code. */
   readonly temperature?: number;
   /** Default 1. */
   readonly topP?: number;
@@ -59,8 +66,12 @@ export interface ExtractOptions {
   readonly positions?: Positions;
   /** How the strengths below are meant; default `fraction` of the residual stream's norm. */
   readonly strengthUnit?: StrengthUnit;
-  /** The paired filter's threshold for trait and coherence; default 50. */
+  /** Default `paired`, the authors' rule. */
+  readonly filter?: FilterMode;
+  /** Trait score from which a positive rollout is kept, and 100 minus it below which a negative one is; default 50. */
   readonly threshold?: number;
+  /** Coherence from which a rollout is kept; default: the same number as `threshold`. */
+  readonly coherenceThreshold?: number;
   /** Go on with fewer than 30 pairs, down to one. */
   readonly force?: boolean;
   /** Default: the lexical judge with the trait's word lists. */
@@ -87,17 +98,16 @@ export interface Settings {
   readonly out: string;
   readonly judge: JudgeProvider;
   readonly samples: number;
-  readonly sampling: {
-    readonly maxTokens: number;
-    readonly temperature: number;
-    readonly topP: number;
-    readonly seed: number;
-  };
+  readonly questions: number;
+  readonly instructions: number;
+  /** Of texts that measure; the extraction's own differ by `temperature`. */
+  readonly sampling: Sampling;
+  readonly temperature: number;
   readonly capture: readonly Pooling[];
   readonly pooling: Pooling;
   readonly positions: Positions;
   readonly unit: StrengthUnit;
-  readonly threshold: number;
+  readonly filter: FilterRule;
   readonly force: boolean;
   readonly coherenceFloor: number;
   readonly sweep: {
@@ -141,8 +151,11 @@ export async function settle(options: ExtractOptions): Promise<Settings> {
     out: options.out,
     judge: options.judge ?? lexicalJudgeOf(trait),
     samples: options.samples ?? 10,
+    questions: options.questions ?? trait.questions.length,
+    instructions: options.instructions ?? trait.instructions.length,
+    temperature: options.temperature ?? (options.samples === 1 ? 0 : 1),
     sampling: {
-      maxTokens: options.maxTokens ?? 96,
+      maxTokens: options.maxTokens ?? defaultMaxTokens(model.checkpoint),
       temperature: options.temperature ?? 1,
       topP: options.topP ?? 1,
       seed: options.seed ?? 0,
@@ -152,7 +165,11 @@ export async function settle(options: ExtractOptions): Promise<Settings> {
     pooling: options.pooling ?? 'response_mean',
     positions: options.positions ?? 'response',
     unit: options.strengthUnit ?? 'fraction',
-    threshold: options.threshold ?? 50,
+    filter: {
+      mode: options.filter ?? 'paired',
+      threshold: options.threshold ?? 50,
+      coherence: options.coherenceThreshold ?? options.threshold ?? 50,
+    },
     force: options.force ?? false,
     coherenceFloor: options.coherenceFloor ?? 75,
     ...settleEvaluation(options, trait),
@@ -175,6 +192,7 @@ export function splitQuestions(trait: Trait): Record<'sweep' | 'dose', { index: 
 export function recipeOf(settings: Settings): Recipe {
   const { checkpoint } = settings.model;
   const { maxTokens, temperature, topP, seed } = settings.sampling;
+  const { mode, threshold, coherence } = settings.filter;
   return {
     schema: SCHEMA_VERSION,
     kind: 'extract',
@@ -188,15 +206,20 @@ export function recipeOf(settings: Settings): Recipe {
     prompt: describePrompts(checkpoint, settings.trait),
     judge: settings.judge.id,
     samples: settings.samples,
+    questions: settings.questions,
+    instructions: settings.instructions,
     max_tokens: maxTokens,
-    temperature,
+    temperature: settings.temperature,
+    evaluation_temperature: temperature,
     top_p: topP,
     seed,
     capture: [...settings.capture],
     pooling: settings.pooling,
     positions: settings.positions,
     strength_unit: settings.unit,
-    threshold: settings.threshold,
+    filter: mode,
+    threshold,
+    coherence_threshold: coherence,
     coherence_floor: settings.coherenceFloor,
     sweep:
       settings.sweep === null
@@ -217,6 +240,11 @@ export function recipeOf(settings: Settings): Recipe {
             random_samples: settings.dose.randomSamples,
           },
   };
+}
+
+/** The paper's length, as far as a prompt of the other half leaves room; a base model has no end of turn to stop at. */
+function defaultMaxTokens({ chatTemplate, config }: Checkpoint): number {
+  return chatTemplate === null ? 96 : Math.min(1000, Math.floor(config.maxPositions / 2));
 }
 
 function settleEvaluation(options: ExtractOptions, trait: Trait): Pick<Settings, 'sweep' | 'dose'> {
@@ -250,18 +278,20 @@ function settleEvaluation(options: ExtractOptions, trait: Trait): Pick<Settings,
 
 function check(settings: Settings, layers: number): void {
   const { sampling, sweep, dose } = settings;
+  const { trait, filter } = settings;
   requireWhole('samples', settings.samples, 1);
+  requireWhole('questions', settings.questions, 1, trait.questions.length);
+  requireWhole('instructions', settings.instructions, 1, trait.instructions.length);
   requireWhole('maxTokens', sampling.maxTokens, 1);
   requireRange('temperature', sampling.temperature, 0, 100);
   requireRange('topP', sampling.topP, Number.MIN_VALUE, 1);
   requireWhole('seed', sampling.seed, 0);
-  requireRange('threshold', settings.threshold, 0, 100);
+  requireChoice('filter', filter.mode, filterModes);
+  requireRange('threshold', filter.threshold, 0, 100);
+  requireRange('coherenceThreshold', filter.coherence, 0, 100);
   requireRange('coherenceFloor', settings.coherenceFloor, 0, 100);
-  if (!settings.capture.includes(settings.pooling))
-    throw refused('pooling', poolings.join(', '), settings.pooling);
-  if (!strengthUnits.includes(settings.unit)) {
-    throw refused('strengthUnit', strengthUnits.join(', '), settings.unit);
-  }
+  requireChoice('pooling', settings.pooling, poolings);
+  requireChoice('strengthUnit', settings.unit, strengthUnits);
   if (sweep !== null) {
     requireWhole('sweep.samples', sweep.samples, 1);
     requireList('sweep.strengths', sweep.strengths, 2);
@@ -291,6 +321,10 @@ function requireRange(name: string, value: number, least: number, most: number):
     `a number ${least === Number.MIN_VALUE ? 'above 0' : `from ${least}`} to ${most}`,
     String(value),
   );
+}
+
+function requireChoice(name: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value)) throw refused(name, choices.join(' or '), value);
 }
 
 function requireList(name: string, values: readonly number[], least: number): void {

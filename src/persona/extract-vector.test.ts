@@ -22,11 +22,7 @@ describe('differenceOfMeans', () => {
         [0, 2],
       ],
     });
-    const pairs = [
-      { positive: 2, negative: 0 },
-      { positive: 3, negative: 1 },
-    ];
-    const vectors = await differenceOfMeans(pairs, ['a', 'b'], read);
+    const vectors = await differenceOfMeans({ pos: [2, 3], neg: [0, 1] }, ['a', 'b'], read);
     expect([...vectors]).toEqual([
       ['a', Float32Array.of(13, 1)],
       ['b', Float32Array.of(-1, 0)],
@@ -37,19 +33,20 @@ describe('differenceOfMeans', () => {
     // 2^24 + 1 is no single-precision number, so a sum in that precision would end at 2^24.
     const big = 2 ** 24;
     const records = [[big], ...Array.from({ length: 8 }, () => [1]), ...Array.from({ length: 9 }, () => [0])];
-    const pairs = Array.from({ length: 9 }, (_, i) => ({ positive: i, negative: 9 + i }));
-    const vectors = await differenceOfMeans(pairs, ['a'], readFrom({ a: records }));
+    const places = Array.from({ length: 9 }, (_, i) => i);
+    const rows = { pos: places, neg: places.map((place) => place + 9) };
+    const vectors = await differenceOfMeans(rows, ['a'], readFrom({ a: records }));
     expect(vectors.get('a')).toEqual(Float32Array.of(Math.fround((big + 8) / 9)));
   });
 
-  it('equals the sum written out, in the order of the pairs, bit for bit', async () => {
+  it('equals the sum written out, in the order of the rows, bit for bit', async () => {
     const value = fc.float({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 });
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(value, value), { minLength: 1, maxLength: 20 }), async (rows) => {
         const records = rows.flatMap(([positive, negative]) => [[positive], [negative]]);
-        const pairs = rows.map((_, i) => ({ positive: 2 * i, negative: 2 * i + 1 }));
+        const kept = { pos: rows.map((_, i) => 2 * i), neg: rows.map((_, i) => 2 * i + 1) };
         const mean = (side: 0 | 1): number => rows.reduce((sum, row) => sum + row[side], 0) / rows.length;
-        const vectors = await differenceOfMeans(pairs, ['a'], readFrom({ a: records }));
+        const vectors = await differenceOfMeans(kept, ['a'], readFrom({ a: records }));
         expect(vectors.get('a')![0]).toBe(Math.fround(mean(0) - mean(1)));
       }),
     );
@@ -57,10 +54,7 @@ describe('differenceOfMeans', () => {
 
   it('names a rollout whose activations are not finite', async () => {
     const read = readFrom({ a: [[1], [NaN], [2], [3]] });
-    const pairs = [
-      { positive: 0, negative: 2 },
-      { positive: 1, negative: 3 },
-    ];
-    await expect(differenceOfMeans(pairs, ['a'], read)).rejects.toThrow('got others in "a" of rollout 1');
+    const rows = { pos: [0, 1], neg: [2, 3] };
+    await expect(differenceOfMeans(rows, ['a'], read)).rejects.toThrow('got others in "a" of rollout 1');
   });
 });

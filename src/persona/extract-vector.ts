@@ -1,11 +1,9 @@
 import { DataError } from '../errors.ts';
+import type { Pole } from './poles.ts';
 import { euclideanNorm } from './vector.ts';
 
-/** The two rollouts of a kept pair, by their places in the store. */
-export interface KeptPair {
-  readonly positive: number;
-  readonly negative: number;
-}
+/** The kept rollouts by pole, by their places in the store. */
+export type KeptRows = Readonly<Record<Pole, readonly number[]>>;
 
 /** Reads the pooled activations of one rollout, `[L+1, width]`. */
 export type ReadRecord = (pooling: string, index: number) => Promise<Float32Array>;
@@ -13,27 +11,19 @@ export type ReadRecord = (pooling: string, index: number) => Promise<Float32Arra
 /**
  * Mean activation of the positive rollouts minus that of the negative ones, for every layer and every pooling:
  * `[L+1, width]` each, raw (METHOD of the paper, "difference of means"). Every rollout weighs the same, whatever
- * its length. Sums are Float64 and run in the order of `pairs`, so that equal runs give equal bits.
+ * its length. Sums are Float64 and run in the order of `rows`, so that equal runs give equal bits.
  *
  * @throws DataError naming the rollout whose activations are not finite.
  */
 export async function differenceOfMeans(
-  pairs: readonly KeptPair[],
+  rows: KeptRows,
   poolings: readonly string[],
   read: ReadRecord,
 ): Promise<Map<string, Float32Array>> {
   const vectors = new Map<string, Float32Array>();
   for (const pooling of poolings) {
-    const positive = await meanOf(
-      pairs.map((pair) => pair.positive),
-      pooling,
-      read,
-    );
-    const negative = await meanOf(
-      pairs.map((pair) => pair.negative),
-      pooling,
-      read,
-    );
+    const positive = await meanOf(rows.pos, pooling, read);
+    const negative = await meanOf(rows.neg, pooling, read);
     vectors.set(
       pooling,
       Float32Array.from(positive, (value, i) => value - negative[i]!),

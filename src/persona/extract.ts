@@ -109,9 +109,13 @@ async function finish(context: ExtractContext, data: ReportData): Promise<Manife
 
 function countsOf({ counts, sweepRows, doseRows }: ReportData): Record<string, number> {
   return {
-    rollouts: 2 * counts.pairs,
+    rollouts: counts.poles.pos.sampled + counts.poles.neg.sampled,
     pairs: counts.pairs,
     pairs_kept: counts.kept,
+    positive_kept: counts.poles.pos.kept,
+    negative_kept: counts.poles.neg.kept,
+    without_trait_score: counts.poles.pos.withoutTrait + counts.poles.neg.withoutTrait,
+    without_coherence: counts.poles.pos.withoutCoherence + counts.poles.neg.withoutCoherence,
     ...Object.fromEntries(dropReasons.map((reason) => [`dropped_${reason}`, counts.dropped[reason]])),
     sweep_rollouts: sweepRows.length,
     dose_response_rollouts: doseRows.length,

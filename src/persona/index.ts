@@ -22,7 +22,16 @@ export type {
   Scores,
 } from './judge.ts';
 export { lexicalJudge } from './lexical-judge.ts';
-export { type FilterCounts, type FilterResult, type ScoredPair, filterPairs } from './filter.ts';
+export {
+  type FilterCounts,
+  type FilterMode,
+  type FilterResult,
+  type FilterRule,
+  type PoleCounts,
+  type ScoredPair,
+  filterPairs,
+} from './filter.ts';
+export type { Pole } from './poles.ts';
 export { differenceOfMeans } from './extract-vector.ts';
 export { PersonaVector, type VectorMetadata } from './vector.ts';
 export { type Finding, describeFinding } from './finding.ts';

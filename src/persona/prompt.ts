@@ -4,7 +4,7 @@ import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { TextTokenizer } from '../model/tokenizer.ts';
 import { sha256 } from '../util/hash.ts';
-import type { Pole } from './rollouts.ts';
+import type { Pole } from './poles.ts';
 import type { Trait } from './trait.ts';
 
 /** What of a checkpoint decides how prompts are spelled. */

@@ -61,7 +61,11 @@ function reportOf(text: string, options: { readonly measured: boolean } = { meas
   const data: ReportData = {
     trait,
     vector,
-    counts: filterPairs([{ key: 'a', positive: undefined, negative: undefined }], 50).counts,
+    counts: filterPairs([{ key: 'a', positive: undefined, negative: undefined }], {
+      mode: 'paired',
+      threshold: 50,
+      coherence: 50,
+    }).counts,
     sweep: options.measured ? sweep.summarise(sweepRows.map(({ scores }) => scores)) : null,
     sweepRows,
     dose: options.measured ? dose.summarise(doseRows.map(({ scores }) => scores)) : null,

@@ -1,7 +1,8 @@
 import type { DoseResponse, Sweep } from '../store/result-schema.ts';
 import type { ScoredRollout } from '../store/rollout-schema.ts';
 import type { Recipe } from '../store/run-folder.ts';
-import { type FilterCounts, type DropReason, dropReasons } from './filter.ts';
+import { type FilterCounts, dropReasons } from './filter.ts';
+import { describeKept, describeUnscored, reasonNames } from './filter-words.ts';
 import { type Finding, describeFinding } from './finding.ts';
 import { doseChart, gainChart, normChart } from './report-charts.ts';
 import { SafeHtml, fixed, html, signed } from '../util/html.ts';
@@ -95,7 +96,7 @@ function tiles({ dose, sweep, counts }: ReportData): SafeHtml {
 ${tile('Gain, lowest to highest strength', fixed(dose?.gain ?? null), interval === null ? 'not measured' : `random directions: ${fixed(interval.lower)} to ${fixed(interval.upper)}`)}
 ${tile('Spearman, strength and score', fixed(dose?.spearman ?? null, 3), dose === null ? 'not measured' : `${dose.strengths.length} strengths, ${dose.points[0]?.rollouts ?? 0} texts each`)}
 ${tile('Recommended', best === null ? '–' : `layer ${best.layer}, ${signed(best.strength)}`, best === null ? 'no cell is coherent, or none was run' : `coefficient ${fixed(best.coef, 2)}; score ${fixed(best.score)}, coherence ${fixed(best.coherence)}`)}
-${tile('Pairs kept', `${counts.kept} of ${counts.pairs}`, `${fixed((100 * counts.kept) / Math.max(counts.pairs, 1), 0)} % of the sampled pairs`)}
+${tile('Kept', describeKept(counts), counts.mode === 'paired' ? `${fixed((100 * counts.kept) / Math.max(counts.pairs, 1), 0)} % of the sampled pairs` : 'each text for itself')}
 </dl>`;
 }
 
@@ -145,27 +146,24 @@ function relativeNorm({ metadata }: PersonaVector): string {
   return `The residual stream itself (mean norm in the same pooling, by layer): ${list}.`;
 }
 
-const reasonNames: Readonly<Record<DropReason, string>> = {
-  partner_missing: 'no partner',
-  not_scored: 'a text could not be scored',
-  positive_incoherent: 'positive text not coherent',
-  negative_incoherent: 'negative text not coherent',
-  positive_below_threshold: 'positive text scores too low',
-  negative_above_threshold: 'negative text scores too high',
-};
-
 function filterSection(counts: FilterCounts): SafeHtml {
+  const paired = counts.mode === 'paired';
+  const { pos, neg } = counts.poles;
+  const all = paired ? counts.pairs : pos.sampled + neg.sampled;
   const rows = [
-    { name: 'kept', count: counts.kept, kept: true },
+    { name: 'kept', count: paired ? counts.kept : pos.kept + neg.kept, kept: true },
     ...dropReasons.map((reason) => ({
       name: reasonNames[reason],
       count: counts.dropped[reason],
       kept: false,
     })),
   ].filter(({ count, kept }) => count > 0 || kept);
-  const share = (count: number): number => (100 * count) / Math.max(counts.pairs, 1);
+  const share = (count: number): number => (100 * count) / Math.max(all, 1);
+  const rule = paired
+    ? 'A pair is one instruction, question and sample under both poles; if one of its texts fails, both are dropped. A pair counts under its first reason.'
+    : 'Every text stands for itself, and counts under the first reason that it was dropped for.';
   return html`<h2>Filter</h2>
-<p class="lead">A pair is one instruction, question and sample under both poles; if one of its texts fails, both are dropped. A pair counts under its first reason.</p>
+<p class="lead">${rule} Kept: ${pos.kept} of ${pos.sampled} positive and ${neg.kept} of ${neg.sampled} negative texts. Not scored by the judge, and so in no mean: ${describeUnscored(counts)}.</p>
 <figure><table class="plain"><tbody>${rows.map(({ name, count, kept }) => html`<tr><td>${name}</td><td class="number">${count}</td><td class="number">${fixed(share(count))} %</td><td class="share"><span${kept ? new SafeHtml(' class="kept"') : null} style="width:${fixed(share(count), 2)}%"></span></td></tr>`)}</tbody></table></figure>`;
 }
 

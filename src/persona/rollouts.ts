@@ -4,12 +4,9 @@ import type { Generated, GenerateRow, Intervention, Pooling } from '../engine/ty
 import type { NewRollout, RolloutStore } from '../store/rollout-store.ts';
 import { judgeRollouts } from './judge-rollouts.ts';
 import type { JudgeProvider } from './judge.ts';
+import { type Pole, poles } from './poles.ts';
 import { encodePrompt, requireTokenizer } from './prompt.ts';
 import type { Trait } from './trait.ts';
-
-/** The two poles of a trait, as the authors name them. */
-export const poles = ['pos', 'neg'] as const;
-export type Pole = (typeof poles)[number];
 
 /** A rollout to be made. */
 export interface PlannedRollout {

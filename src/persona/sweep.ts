@@ -9,7 +9,8 @@ import {
   summarise,
   untouched,
 } from './condition.ts';
-import type { PlannedRollout, Pole } from './rollouts.ts';
+import type { Pole } from './poles.ts';
+import type { PlannedRollout } from './rollouts.ts';
 import { type StrengthUnit, coefficientOf } from './strength.ts';
 import type { PersonaVector } from './vector.ts';
 

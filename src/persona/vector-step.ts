@@ -3,8 +3,11 @@ import { isThere } from '../store/files.ts';
 import type { VectorMetadata } from '../store/vector-file.ts';
 import { readVectorFile, writeVectorFile } from '../store/vector-file.ts';
 import { type ExtractContext, type StepRollouts, runRollouts, runStep } from './extract-context.ts';
-import { differenceOfMeans, meanNorms } from './extract-vector.ts';
-import { type FilterCounts, type FilterResult, dropReasons, filterPairs } from './filter.ts';
+import type { Settings } from './extract-options.ts';
+import { type KeptRows, differenceOfMeans, meanNorms } from './extract-vector.ts';
+import { type FilterCounts, type FilterResult, filterPairs } from './filter.ts';
+import { describeDropped } from './filter-words.ts';
+import type { Pole } from './poles.ts';
 import { systemTexts } from './prompt.ts';
 import { type PlannedRollout, planExtraction } from './rollouts.ts';
 import { PersonaVector } from './vector.ts';
@@ -26,8 +29,7 @@ export interface Extracted {
  */
 export async function extractVectorStep(context: ExtractContext): Promise<Extracted> {
   const { settings, folder } = context;
-  const { trait, model, samples, threshold } = settings;
-  const plan = planExtraction(systemTexts(model.checkpoint, trait), trait.questions, samples);
+  const plan = planOf(settings);
   const paths = { rows: folder.file('rollouts'), activations: folder.file('activations') };
   const rollouts = await runStep(context, 'rollouts', async () => {
     const value = await runRollouts(context, 'rollouts', plan, paths);
@@ -35,8 +37,8 @@ export async function extractVectorStep(context: ExtractContext): Promise<Extrac
   });
   try {
     const places = new Map(plan.map(({ key }, index) => [key, index]));
-    const filter = filterPairs(scorePairs(plan, places, rollouts), threshold);
-    requirePairs(filter.counts, settings.force, threshold);
+    const filter = filterPairs(scorePairs(plan, places, rollouts), settings.filter);
+    requirePairs(filter.counts, settings);
     const vector = await runStep(context, 'vector', () => writeVector(context, filter, places, rollouts));
     return { vector, counts: filter.counts };
   } finally {
@@ -59,16 +61,31 @@ export async function recommendVector(
   return PersonaVector.load(path);
 }
 
+function planOf({ trait, model, samples, questions, instructions }: Settings): PlannedRollout[] {
+  const systems = systemTexts(model.checkpoint, trait);
+  const first = (pole: Pole): string[] => systems[pole].slice(0, instructions);
+  return planExtraction(
+    { pos: first('pos'), neg: first('neg') },
+    trait.questions.slice(0, questions),
+    samples,
+  );
+}
+
 /** Pairs by what their keys have in common, never by their order. */
 function scorePairs(
   plan: readonly PlannedRollout[],
   places: ReadonlyMap<string, number>,
   { rows }: StepRollouts,
 ): Parameters<typeof filterPairs>[0] {
-  const keys = plan.filter(({ ids }) => ids['pole'] === 'pos').map(({ key }) => key.slice('pos/'.length));
+  const keys = new Set(plan.map(({ key }) => key.slice(key.indexOf('/') + 1)));
   const scores = (key: string): StepRollouts['rows'][number]['scores'] | undefined =>
     rows[places.get(key) ?? -1]?.scores;
-  return keys.map((key) => ({ key, positive: scores(`pos/${key}`), negative: scores(`neg/${key}`) }));
+  return [...keys].map((key) => ({ key, positive: scores(`pos/${key}`), negative: scores(`neg/${key}`) }));
+}
+
+function keptRows({ kept }: FilterResult, places: ReadonlyMap<string, number>): KeptRows {
+  const placesOf = (pole: Pole): number[] => kept[pole].map((key) => places.get(`${pole}/${key}`)!);
+  return { pos: placesOf('pos'), neg: placesOf('neg') };
 }
 
 async function writeVector(
@@ -80,14 +97,10 @@ async function writeVector(
   const path = folder.file('vector');
   const reused = await isThere(path);
   if (!reused) {
-    const pairs = filter.kept.map((key) => ({
-      positive: places.get(`pos/${key}`)!,
-      negative: places.get(`neg/${key}`)!,
-    }));
+    const rows = keptRows(filter, places);
     const { layers, width } = settings.model.checkpoint.config;
-    const rows = pairs.flatMap(({ positive, negative }) => [positive, negative]);
-    const norms = await meanNorms(rows, settings.pooling, width, rollouts.record);
-    const tensors = await differenceOfMeans(pairs, settings.capture, rollouts.record);
+    const norms = await meanNorms([...rows.pos, ...rows.neg], settings.pooling, width, rollouts.record);
+    const tensors = await differenceOfMeans(rows, settings.capture, rollouts.record);
     await writeVectorFile(path, {
       layers,
       width,
@@ -113,25 +126,23 @@ function metadataOf(
     method: 'difference_of_means',
     pairsKept: counts.kept,
     pairsTotal: counts.pairs,
-    threshold: settings.threshold,
+    threshold: settings.filter.threshold,
     residualNorms,
     recommendedLayer: null,
     recommendedStrength: null,
   };
 }
 
-function requirePairs(counts: FilterCounts, force: boolean, threshold: number): void {
-  if (counts.kept >= (force ? 1 : MIN_PAIRS)) return;
-  const reasons = dropReasons
-    .filter((reason) => counts.dropped[reason] > 0)
-    .map((reason) => `${counts.dropped[reason]} ${reason.replaceAll('_', ' ')}`)
-    .join(', ');
+function requirePairs(counts: FilterCounts, { force, filter }: Settings): void {
+  const least = force ? 1 : MIN_PAIRS;
+  if (counts.kept >= least) return;
   const advice =
     counts.kept === 0
       ? 'the instructions do not bring the trait out in this model, so change them, the model or the threshold'
       : 'sample more, change the instructions, or force the run';
+  const wanted = counts.mode === 'paired' ? `${counts.pairs} pairs` : `${counts.pairs} rollouts of each pole`;
   throw new DataError(
-    `Expected the filter to keep at least ${force ? 1 : MIN_PAIRS} of ${counts.pairs} pairs at threshold ${threshold}, got ${counts.kept} (dropped: ${reasons}); ${advice}.`,
+    `Expected the filter to keep at least ${least} of ${wanted} at threshold ${filter.threshold}, got ${counts.kept} (dropped: ${describeDropped(counts)}); ${advice}.`,
     { details: { kept: counts.kept, pairs: counts.pairs } },
   );
 }

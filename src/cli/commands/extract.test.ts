@@ -20,20 +20,26 @@ describe('the help of persona extract', () => {
   it('states the defaults that the library has', async () => {
     const model = { checkpoint: await loadCheckpoint(shippedModel) } as LanguageModel;
     const settings = await settle({ model, trait: 'cheerful', out: 'unused' });
+    const single = await settle({ model, trait: 'cheerful', out: 'unused', samples: 1 });
     const { sweep, dose } = settings;
     const questions = settings.trait.evaluationQuestions.length / 2;
     expect(statedDefaults()).toEqual({
       '--out': 'runs/<trait>',
+      '--trait-set': 'as the model says',
       '--samples': `${settings.samples}`,
-      '--max-tokens': `${settings.sampling.maxTokens}`,
-      '--temperature': `${settings.sampling.temperature}`,
+      '--questions': 'all',
+      '--instructions': 'all',
+      '--max-tokens': `1000 for a chat model, at most half its context; else ${settings.sampling.maxTokens}`,
+      '--temperature': `${settings.temperature}, or ${single.temperature} with --samples 1`,
       '--top-p': `${settings.sampling.topP}`,
       '--seed': `${settings.sampling.seed}`,
       '--pool': settings.pooling,
       '--positions': settings.positions,
       '--dtype': 'fp32',
       '--block': '32',
-      '--threshold': `${settings.threshold}`,
+      '--filter': settings.filter.mode,
+      '--threshold': `${settings.filter.threshold}`,
+      '--coherence-threshold': 'as --threshold',
       '--coherence-floor': `${settings.coherenceFloor}`,
       '--strength-unit': settings.unit,
       '--layers': 'at most eight, evenly spread',
