@@ -12,7 +12,7 @@ import {
 } from '../../test/helpers/loopback-hub.ts';
 import { pullScene } from '../../test/helpers/pull-scene.ts';
 import { ModelError, UsageError } from '../errors.ts';
-import { defaultPatience } from '../model/hub/retry.ts';
+import { defaultPatience } from '../util/http/retry.ts';
 import { findModelFolder } from '../model/hub-cache.ts';
 
 const token = 'hf_secret';

@@ -1,6 +1,7 @@
 import { open, realpath, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { ParseError, UsageError } from '../errors.ts';
+import { systemCode } from '../util/system-code.ts';
 
 /** Bytes asked of the system at once: Node refuses a single read of 2 GiB and more. */
 const READ_BYTES = 64 * 1024 * 1024;
@@ -64,7 +65,7 @@ export async function pathKind(path: string): Promise<'file' | 'folder' | 'other
     return found.isDirectory() ? 'folder' : 'other';
   } catch (error) {
     // A NUL byte in a path is refused by Node before the system is asked.
-    if (['ENOENT', 'ENOTDIR', 'ERR_INVALID_ARG_VALUE', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) {
+    if (['ENOENT', 'ENOTDIR', 'ERR_INVALID_ARG_VALUE', 'ENAMETOOLONG'].includes(systemCode(error) ?? '')) {
       return null;
     }
     throw readFailure(path, error);
@@ -80,15 +81,9 @@ export async function resolveLinks(path: string): Promise<string> {
   }
 }
 
-/** The system's code of an error (`ENOENT`, `ENOSPC` …), where it has one. */
-export function errorCode(error: unknown): string | null {
-  if (!(error instanceof Error) || !('code' in error)) return null;
-  return typeof error.code === 'string' ? error.code : null;
-}
-
 function readFailure(path: string, error: unknown): Error {
   if (error instanceof UsageError) return error;
-  const code = errorCode(error);
+  const code = systemCode(error);
   const reason =
     code === 'ENOENT' || code === 'ENOTDIR'
       ? 'nothing is there; check the path'

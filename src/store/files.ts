@@ -2,6 +2,7 @@ import * as nodeFiles from 'node:fs/promises';
 import { join } from 'node:path';
 import { PersonaError, StoreError } from '../errors.ts';
 import { writeFailure, writeFileAtomically } from '../util/atomic-file.ts';
+import { systemCode } from '../util/system-code.ts';
 
 /** What the store asks of a file system; tests give one that runs out of space. */
 export type FileSystem = Pick<
@@ -98,10 +99,4 @@ export function readFailure(path: string, error: unknown): PersonaError {
     details: { file: path, reason: code },
     cause: error,
   });
-}
-
-/** The system's code of an error (`ENOSPC`, `ENOENT` …), or null. */
-export function systemCode(error: unknown): string | null {
-  if (!(error instanceof Error) || !('code' in error)) return null;
-  return typeof error.code === 'string' ? error.code : null;
 }

@@ -3,14 +3,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { StoreError } from '../errors.ts';
-import {
-  type FileSystem,
-  readTextIfThere,
-  renameLasting,
-  storeFailure,
-  systemCode,
-  systemFiles,
-} from './files.ts';
+import { systemCode } from '../util/system-code.ts';
+import { type FileSystem, readTextIfThere, renameLasting, storeFailure, systemFiles } from './files.ts';
 
 /** A held lock; releasing it twice does nothing more. */
 export interface FolderLock {

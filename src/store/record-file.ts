@@ -1,7 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { DataError, StoreError } from '../errors.ts';
 import { safetensorsHeader } from '../model/safetensors-writer.ts';
-import { type FileSystem, readFailure, storeFailure, systemCode, systemFiles, writeAt } from './files.ts';
+import { systemCode } from '../util/system-code.ts';
+import { type FileSystem, readFailure, storeFailure, systemFiles, writeAt } from './files.ts';
 
 /** Named tensors of equal shape, one record of each per row: `[rows, ...shape]` F32 in the file. */
 export interface RecordLayout {

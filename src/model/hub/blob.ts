@@ -8,10 +8,11 @@ import { startChecksum } from './checksum.ts';
 import type { Checksum } from './checksum.ts';
 import { askHub } from './client.ts';
 import type { Connection, HubAnswer } from './client.ts';
-import { Interrupted, stopped } from './failures.ts';
+import { Interrupted } from '../../util/http/network-failure.ts';
+import { withRetries } from '../../util/http/retry.ts';
+import type { Patience } from '../../util/http/retry.ts';
+import { stopped } from './failures.ts';
 import type { HubFile } from './listing.ts';
-import { withRetries } from './retry.ts';
-import type { Patience } from './retry.ts';
 
 /** Where a file comes from. */
 export interface BlobSource {
@@ -165,6 +166,7 @@ async function fetchRest(partial: Partial, source: BlobSource, options: BlobOpti
       patience: source.patience,
       task,
       signal: options.signal,
+      stopped,
       gotFurther: () => partial.written - before >= PROGRESS_BYTES,
       onNote: options.onNote,
     },

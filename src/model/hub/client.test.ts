@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { askHub } from './client.ts';
-import { Interrupted } from './failures.ts';
+import { Interrupted } from '../../util/http/network-failure.ts';
 import { AbortError } from '../../errors.ts';
 
 interface Sent {

@@ -7,8 +7,10 @@ import { describeJson, isJsonObject, parseJsonObject, quoteName } from '../json-
 import type { ExpectedHash } from './checksum.ts';
 import { askHub } from './client.ts';
 import type { Connection } from './client.ts';
-import { withRetries } from './retry.ts';
-import type { Patience } from './retry.ts';
+import { withRetries } from '../../util/http/retry.ts';
+import { collectBody } from '../../util/http/watched-fetch.ts';
+import type { Patience } from '../../util/http/retry.ts';
+import { stopped } from './failures.ts';
 
 /** A file of a repository as the Hub lists it; only `checkedFile` makes it fit for the disk. */
 export interface ListedFile {
@@ -46,6 +48,8 @@ const MAX_FILE_BYTES = 2 ** 50;
 /** Longest path that all usual file systems take below a cache. */
 const MAX_PATH_LENGTH = 1024;
 const MAX_NAME_BYTES = 255;
+const connectionAdvice =
+  'check the connection and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what the cache has';
 
 /**
  * The files of a model at a revision.
@@ -63,9 +67,11 @@ export async function listFiles(
   const bytes = await withRetries(
     async () => {
       const { body } = await askHub(connection, { path, purpose, signal });
-      return collect(body, task);
+      const listing = await collectBody(body, MAX_LISTING_BYTES);
+      if (listing === null) throw tooLong(task);
+      return listing;
     },
-    { patience, task, signal, onNote, mustReach: true },
+    { patience, task, signal, stopped, onNote, mustReach: connectionAdvice },
   );
   return parseListing(bytes, `${connection.endpoint}/${path}`, revision);
 }
@@ -135,17 +141,8 @@ function hostilePath(path: string, origin: string): ParseError {
   );
 }
 
-async function collect(body: AsyncGenerator<Uint8Array, void>, task: string): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of body) {
-    size += piece.byteLength;
-    if (size > MAX_LISTING_BYTES) {
-      throw new ParseError(
-        `Gave up ${task}: expected at most ${MAX_LISTING_BYTES} bytes, got more; check HF_ENDPOINT.`,
-      );
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
+function tooLong(task: string): ParseError {
+  return new ParseError(
+    `Gave up ${task}: expected at most ${MAX_LISTING_BYTES} bytes, got more; check HF_ENDPOINT.`,
+  );
 }

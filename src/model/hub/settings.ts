@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { isPrivate } from '../../util/http/hosts.ts';
 import { hubCacheFolder, hubHomeFolder } from '../hub-cache.ts';
 import type { Environment } from '../hub-cache.ts';
 import { pathKind, readSmallFile } from '../read-bytes.ts';
@@ -53,16 +54,6 @@ export async function hubSettings(
     cache: hubCacheFolder(places),
     offline: isTrue(environment['HF_HUB_OFFLINE']) || isTrue(environment['TRANSFORMERS_OFFLINE']),
   };
-}
-
-/** Whether a URL names this machine. */
-export function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-}
-
-/** Whether what goes to `url` stays between the two ends: encrypted, or on this machine. */
-function isPrivate(url: URL): boolean {
-  return url.protocol === 'https:' || isLoopback(url);
 }
 
 function parseEndpoint(text: string): string {

@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { StoreError } from '../../errors.ts';
 import { writeFailure, writeFileAtomically } from '../../util/atomic-file.ts';
 import { COMMIT, repoFolderName } from '../hub-cache.ts';
-import { errorCode } from '../read-bytes.ts';
+import { systemCode } from '../../util/system-code.ts';
 import type { HubFile } from './listing.ts';
 
 /** The folders of one model in the cache, as Hugging Face's tools lay them out. */
@@ -81,7 +81,7 @@ async function linkTarget(path: string): Promise<string | null> {
   try {
     return (await lstat(path)).isSymbolicLink() ? await readlink(path) : null;
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
+    if (systemCode(error) === 'ENOENT') return null;
     throw error;
   }
 }
@@ -103,7 +103,7 @@ async function linkOrCopy(target: string, blob: string, path: string): Promise<v
     await symlink(target, path);
   } catch (error) {
     // Windows lets only some users make links; some network file systems have none.
-    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error) ?? '')) throw error;
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(systemCode(error) ?? '')) throw error;
     await copyFile(blob, path);
   }
 }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { Interrupted } from './failures.ts';
+import { Interrupted } from './network-failure.ts';
 import { withRetries } from './retry.ts';
 import type { RetryOptions } from './retry.ts';
 import { AbortError, UsageError } from '../../errors.ts';
@@ -17,7 +17,8 @@ beforeEach(() => {
 });
 
 const patience = { attempts: 5, firstPauseMs: 1000, longestPauseMs: 3000, stallMs: 1 };
-const options: RetryOptions = { patience, task: 'doing it', signal: undefined };
+const stopped = (): AbortError => new AbortError('it was stopped');
+const options: RetryOptions = { patience, task: 'doing it', signal: undefined, stopped };
 
 /** Fails with these, one after the other, and then succeeds. */
 function failing(...failures: readonly Error[]): () => Promise<string> {
@@ -73,9 +74,9 @@ describe('withRetries', () => {
       'no such model',
     );
     const away = new Interrupted('nobody is there', { reached: false });
-    await expect(withRetries(failing(away), { ...options, mustReach: true })).rejects.toThrow(
-      /^Could not begin doing it: nobody is there; check the connection/,
-    );
+    await expect(
+      withRetries(failing(away), { ...options, mustReach: 'check the connection' }),
+    ).rejects.toThrow(/^Could not begin doing it: nobody is there; check the connection/);
     expect(pauses).toEqual([]);
     await expect(withRetries(failing(away), options)).resolves.toBe('done');
   });

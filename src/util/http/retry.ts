@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../../errors.ts';
-import { Interrupted, stopped } from './failures.ts';
+import { Interrupted } from './network-failure.ts';
 
 /** How often and how patiently a request is tried again. */
 export interface Patience {
@@ -34,10 +34,12 @@ export interface RetryOptions {
   /** What is done, for the error: `downloading x from y`. */
   readonly task: string;
   readonly signal: AbortSignal | undefined;
+  /** The error for work that its caller stopped. */
+  readonly stopped: () => Error;
   /** Whether the attempt that just failed got further, which makes it the first in a row again. */
   readonly gotFurther?: () => boolean;
-  /** A server that is not met at all is given up at once. */
-  readonly mustReach?: boolean;
+  /** A server that is not met at all is given up at once, with this advice. */
+  readonly mustReach?: string | undefined;
   /** Told of every pause that a person would notice. */
   readonly onNote?: ((line: string) => void) | undefined;
 }
@@ -48,7 +50,7 @@ export interface RetryOptions {
  * @throws UsageError when patience is at its end; AbortError; what else `work` throws.
  */
 export async function withRetries<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
-  const { patience, task, signal, gotFurther, mustReach = false } = options;
+  const { patience, task, signal, stopped, gotFurther, mustReach } = options;
   let inRow = 0;
   for (let all = 1; ; all++) {
     if (isAborted(signal)) throw stopped();
@@ -58,7 +60,7 @@ export async function withRetries<T>(work: () => Promise<T>, options: RetryOptio
       if (isAborted(signal)) throw stopped();
       if (!(error instanceof Interrupted)) throw error;
       inRow = gotFurther?.() === true ? 1 : inRow + 1;
-      if (mustReach && !error.reached) throw unreachable(task, error);
+      if (mustReach !== undefined && !error.reached) throw unreachable(task, error, mustReach);
       if (inRow >= patience.attempts || all >= MAX_ATTEMPTS) throw givenUp(task, error, inRow);
       await pauseAfter(error, inRow, options);
     }
@@ -84,11 +86,8 @@ async function pauseAfter(failure: Interrupted, failures: number, options: Retry
   await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
 }
 
-function unreachable(task: string, cause: Interrupted): UsageError {
-  return new UsageError(
-    `Could not begin ${task}: ${cause.message}; check the connection and HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what the cache has.`,
-    { cause },
-  );
+function unreachable(task: string, cause: Interrupted, advice: string): UsageError {
+  return new UsageError(`Could not begin ${task}: ${cause.message}; ${advice}.`, { cause });
 }
 
 function givenUp(task: string, cause: Interrupted, times: number): UsageError {
