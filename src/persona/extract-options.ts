@@ -91,9 +91,15 @@ export interface ExtractOptions {
   readonly files?: FileSystem;
 }
 
+/** What settings ask of a model: one that is not loaded has it too. */
+export type ModelFacts = Pick<LanguageModel, 'checkpoint' | 'precision'>;
+
+/** Options of an extraction that may be planned only. */
+type SettleOptions<Model> = Omit<ExtractOptions, 'model'> & { readonly model: Model };
+
 /** Options with every default filled in and checked. */
-export interface Settings {
-  readonly model: LanguageModel;
+export interface Settings<Model extends ModelFacts = LanguageModel> {
+  readonly model: Model;
   readonly trait: Trait;
   readonly out: string;
   readonly judge: JudgeProvider;
@@ -139,13 +145,15 @@ const defaultStrengths: Readonly<Record<StrengthUnit, Record<'sweep' | 'dose', r
 };
 
 /** Fills in the defaults; UsageError for an option that cannot be. */
-export async function settle(options: ExtractOptions): Promise<Settings> {
+export async function settle<Model extends ModelFacts>(
+  options: SettleOptions<Model>,
+): Promise<Settings<Model>> {
   const { model } = options;
   const trait =
     typeof options.trait === 'string'
       ? await resolveTrait(options.trait, { modelFolder: model.checkpoint.folder })
       : options.trait;
-  const settings: Settings = {
+  const settings: Settings<Model> = {
     model,
     trait,
     out: options.out,
@@ -189,7 +197,7 @@ export function splitQuestions(trait: Trait): Record<'sweep' | 'dose', { index: 
 }
 
 /** All that decides the run's files. How many rows run side by side, and `force`, do not. */
-export function recipeOf(settings: Settings): Recipe {
+export function recipeOf(settings: Settings<ModelFacts>): Recipe {
   const { checkpoint } = settings.model;
   const { maxTokens, temperature, topP, seed } = settings.sampling;
   const { mode, threshold, coherence } = settings.filter;
@@ -247,7 +255,10 @@ function defaultMaxTokens({ chatTemplate, config }: Checkpoint): number {
   return chatTemplate === null ? 96 : Math.min(1000, Math.floor(config.maxPositions / 2));
 }
 
-function settleEvaluation(options: ExtractOptions, trait: Trait): Pick<Settings, 'sweep' | 'dose'> {
+function settleEvaluation(
+  options: SettleOptions<ModelFacts>,
+  trait: Trait,
+): Pick<Settings, 'sweep' | 'dose'> {
   const { sweep = {}, doseResponse = {} } = options;
   const questions = splitQuestions(trait);
   const layers = options.model.checkpoint.config.layers;
@@ -276,7 +287,7 @@ function settleEvaluation(options: ExtractOptions, trait: Trait): Pick<Settings,
   };
 }
 
-function check(settings: Settings, layers: number): void {
+function check(settings: Settings<ModelFacts>, layers: number): void {
   const { sampling, sweep, dose } = settings;
   const { trait, filter } = settings;
   requireWhole('samples', settings.samples, 1);

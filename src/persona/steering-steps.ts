@@ -2,12 +2,9 @@ import { type DoseResponse, type Sweep, doseSchema, sweepSchema } from '../store
 import type { ScoredRollout, Scores } from '../store/rollout-schema.ts';
 import type { RunFile } from '../store/run-folder.ts';
 import type { z } from 'zod';
-import { planDoseResponse } from './dose-response.ts';
 import { type ExtractContext, runRollouts, runStep } from './extract-context.ts';
-import { splitQuestions } from './extract-options.ts';
-import { systemTexts } from './prompt.ts';
+import { dosePlan, sweepPlan } from './extract-plans.ts';
 import type { PlannedRollout } from './rollouts.ts';
-import { planSweep } from './sweep.ts';
 import type { PersonaVector } from './vector.ts';
 
 /** The numbers of a step, and the texts that they came from. */
@@ -21,11 +18,8 @@ export async function sweepStep(
   context: ExtractContext,
   vector: PersonaVector,
 ): Promise<Evaluated<Sweep> | null> {
-  const { sweep, trait, model, positions, unit, coherenceFloor, sampling } = context.settings;
-  if (sweep === null) return null;
-  const questions = splitQuestions(trait).sweep;
-  const settings = { ...sweep, unit, positions, coherenceFloor, seed: sampling.seed };
-  const plan = planSweep(systemTexts(model.checkpoint, trait), vector, questions, settings);
+  const plan = sweepPlan(context.settings, vector);
+  if (plan === null) return null;
   return evaluate(context, 'sweep', plan, { rows: 'sweepRollouts', result: 'sweep', schema: sweepSchema });
 }
 
@@ -35,11 +29,8 @@ export async function doseResponseStep(
   vector: PersonaVector,
   sweep: Sweep | null,
 ): Promise<Evaluated<DoseResponse> | null> {
-  const { dose, trait, positions, unit, coherenceFloor, sampling } = context.settings;
-  const layer = dose?.layer ?? sweep?.layer;
-  if (dose === null || layer === undefined) return null;
-  const settings = { ...dose, layer, unit, positions, coherenceFloor, seed: sampling.seed };
-  const plan = planDoseResponse(vector, splitQuestions(trait).dose, settings);
+  const plan = dosePlan(context.settings, vector, sweep?.layer);
+  if (plan === null) return null;
   return evaluate(context, 'dose-response', plan, {
     rows: 'doseRollouts',
     result: 'dose',

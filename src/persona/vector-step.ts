@@ -3,13 +3,13 @@ import { isThere } from '../store/files.ts';
 import type { VectorMetadata } from '../store/vector-file.ts';
 import { readVectorFile, writeVectorFile } from '../store/vector-file.ts';
 import { type ExtractContext, type StepRollouts, runRollouts, runStep } from './extract-context.ts';
+import { extractionPlan } from './extract-plans.ts';
 import type { Settings } from './extract-options.ts';
 import { type KeptRows, differenceOfMeans, meanNorms } from './extract-vector.ts';
 import { type FilterCounts, type FilterResult, filterPairs } from './filter.ts';
 import { describeDropped } from './filter-words.ts';
 import type { Pole } from './poles.ts';
-import { systemTexts } from './prompt.ts';
-import { type PlannedRollout, planExtraction } from './rollouts.ts';
+import type { PlannedRollout } from './rollouts.ts';
 import { PersonaVector } from './vector.ts';
 
 /** A replicator's rule: with fewer pairs than this the vector is mostly noise, and the trait is given up. */
@@ -29,7 +29,7 @@ export interface Extracted {
  */
 export async function extractVectorStep(context: ExtractContext): Promise<Extracted> {
   const { settings, folder } = context;
-  const plan = planOf(settings);
+  const plan = extractionPlan(settings);
   const paths = { rows: folder.file('rollouts'), activations: folder.file('activations') };
   const rollouts = await runStep(context, 'rollouts', async () => {
     const value = await runRollouts(context, 'rollouts', plan, paths);
@@ -59,16 +59,6 @@ export async function recommendVector(
     metadata: { ...file.metadata, recommendedLayer, recommendedStrength },
   });
   return PersonaVector.load(path);
-}
-
-function planOf({ trait, model, samples, questions, instructions }: Settings): PlannedRollout[] {
-  const systems = systemTexts(model.checkpoint, trait);
-  const first = (pole: Pole): string[] => systems[pole].slice(0, instructions);
-  return planExtraction(
-    { pos: first('pos'), neg: first('neg') },
-    trait.questions.slice(0, questions),
-    samples,
-  );
 }
 
 /** Pairs by what their keys have in common, never by their order. */
