@@ -1,8 +1,10 @@
 import { AbortError, DataError, UsageError } from '../errors.ts';
+import { type ThinkTokens, ThoughtTracker } from '../model/thinking.ts';
 import { EditFeeds } from './edit-feeds.ts';
 import { type InterventionPlan, noInterventions, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { pools, type TokenPlace } from './positions.ts';
+
 import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
 import { negativeLogLikelihood } from './sample.ts';
 import type { ForwardOptions, ForwardResult, ForwardRow, Pooled, Pooling } from './types.ts';
@@ -75,7 +77,8 @@ function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: F
   const name = `row ${index + 1}`;
   const length = row.ids.length;
   const responseStart = row.responseStart ?? length;
-  const tokens = placeTokens(runtime, row.ids, responseStart, name);
+  const placed = placeTokens(runtime, row.ids, responseStart, name);
+  const tokens = options.skipThoughts === true ? markThoughts(placed, runtime.thinkTokens) : placed;
   if (!Number.isInteger(responseStart) || responseStart < 0 || responseStart > length) {
     throw new DataError(`${name}: expected response_start from 0 to ${length}, got ${responseStart}`);
   }
@@ -91,6 +94,16 @@ function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: F
     }
   }
   return { index, tokens, responseStart, plan, queries: queriesOf(length, responseStart, options) };
+}
+
+function markThoughts(places: readonly TokenPlace[], tokens: ThinkTokens | null): readonly TokenPlace[] {
+  if (tokens === null) return places;
+  const isPrompt = ({ index, promptLength }: TokenPlace): boolean => index < promptLength;
+  const tracker = new ThoughtTracker(
+    tokens,
+    places.filter(isPrompt).map(({ id }) => id),
+  );
+  return places.map((place) => (isPrompt(place) ? place : { ...place, thought: tracker.push(place.id) }));
 }
 
 function queriesOf(length: number, responseStart: number, options: ForwardOptions): number[] {

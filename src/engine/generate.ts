@@ -9,6 +9,7 @@ import type { Runtime } from './runtime.ts';
 import { greedy } from './sample.ts';
 import { StopWatch } from './stop-strings.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { ThoughtTracker } from '../model/thinking.ts';
 import type { Generated, GenerateOptions, GenerateRow } from './types.ts';
 
 /** Continues every row; see `LanguageModel.generate`. */
@@ -86,6 +87,7 @@ function prepareRow(
     plan: planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null),
     planKey: interventionKey(row),
     random: randomStream('sample', options.seed ?? 0, row.key ?? String(index)),
+    thoughts: thoughtsOf(runtime, row, options),
     pool: new PoolAccumulator(runtime.config, options.capture ?? [], runtime.endsSentence),
     decode:
       tokenizer === null ? null : (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecial: true }),
@@ -94,6 +96,14 @@ function prepareRow(
     signal: row.signal,
   };
   return new RunningRow(start, settings);
+}
+
+function thoughtsOf(
+  { thinkTokens }: Runtime,
+  row: GenerateRow,
+  { skipThoughts }: GenerateOptions,
+): ThoughtTracker | null {
+  return skipThoughts === true && thinkTokens !== null ? new ThoughtTracker(thinkTokens, row.ids) : null;
 }
 
 /** Rows share a prefill only when they pass the same list of interventions, so identity is enough. */

@@ -8,6 +8,8 @@ export interface TokenPlace {
   readonly index: number;
   readonly promptLength: number;
   readonly id: number;
+  /** Whether it belongs to a thought of the reply that poolings leave out. */
+  readonly thought?: boolean;
 }
 
 /** Whether `positions` takes in the token at `place`. */
@@ -35,13 +37,13 @@ export function pools(pooling: Pooling, place: TokenPlace, endsSentence: Sentenc
   const { index, promptLength } = place;
   switch (pooling) {
     case 'response_mean':
-      return index >= promptLength;
+      return index >= promptLength && place.thought !== true;
     case 'prompt_mean':
       return index < promptLength;
     case 'prompt_last':
       return index === promptLength - 1;
     case 'boundary_mean':
-      return covers('boundary', place, endsSentence);
+      return place.thought !== true && covers('boundary', place, endsSentence);
     default:
       return pooling satisfies never;
   }

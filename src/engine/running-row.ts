@@ -1,4 +1,5 @@
 import type { StreamDecoder } from '../model/decode-stream.ts';
+import type { ThoughtTracker } from '../model/thinking.ts';
 import type { Random } from '../util/random.ts';
 import type { InterventionPlan } from './interventions.ts';
 import type { PoolAccumulator } from './pool-accumulator.ts';
@@ -27,6 +28,8 @@ export interface RowStart {
   readonly planKey: number;
   readonly random: Random;
   readonly pool: PoolAccumulator;
+  /** Null where thoughts are pooled like the rest. */
+  readonly thoughts: ThoughtTracker | null;
   /** Null where the model has no tokenizer. */
   readonly decode: ((ids: readonly number[]) => string) | null;
   /** Null where nobody waits for the text as it comes: to decode a reply whole is far cheaper. */
@@ -47,6 +50,8 @@ export class RunningRow {
   private readonly ids: number[] = [];
   private readonly logprobs: TokenLogprobs[] = [];
   private finished: FinishReason | null = null;
+  /** Whether the last token belongs to a thought that is left out. */
+  private thought = false;
 
   constructor(start: RowStart, settings: RowSettings) {
     this.index = start.index;
@@ -61,7 +66,8 @@ export class RunningRow {
   /** The token to feed next; its key and value are the first that the cache does not hold. */
   get last(): TokenPlace {
     const length = this.prompt.length;
-    return { id: this.ids.at(-1) as number, index: length + this.ids.length - 1, promptLength: length };
+    const id = this.ids.at(-1) as number;
+    return { id, index: length + this.ids.length - 1, promptLength: length, thought: this.thought };
   }
 
   get done(): boolean {
@@ -83,6 +89,7 @@ export class RunningRow {
       return;
     }
     this.ids.push(id);
+    this.thought = this.start.thoughts?.push(id) ?? false;
     const report = logprobs === null ? null : logprobsOf(logits, id, logprobs);
     if (report !== null) this.logprobs.push({ ...report.chosen, top: report.top });
     const { text, stopped } = this.start.watch.push(this.start.decoder?.push(id) ?? '');

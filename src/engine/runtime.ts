@@ -3,6 +3,7 @@ import { EngineError } from '../errors.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { type ThinkTokens, thinkTokensOf } from '../model/thinking.ts';
 import { type ModelWeights, projections } from '../model/weights.ts';
 import { threadCount } from '../util/threads.ts';
 import type { EditFeeds } from './edit-feeds.ts';
@@ -89,6 +90,8 @@ export class Runtime {
   readonly config: ModelConfig;
   readonly context: number;
   readonly endsSentence: SentenceEnd;
+  /** Null where the tokenizer has none. */
+  readonly thinkTokens: ThinkTokens | null;
   /** Batches are filled up to a multiple of this many rows; see `fillBatch`. */
   readonly batchMultiple: number;
   private readonly weights: ModelWeights<QuantisedOrPlainSource>;
@@ -106,6 +109,7 @@ export class Runtime {
     this.options = options;
     const { tokenizer } = checkpoint;
     this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
+    this.thinkTokens = thinkTokensOf(tokenizer);
     this.context = options.context ?? Math.min(this.config.maxPositions, defaultContextLimit);
     this.room = { stages: 1, adapters: false };
   }

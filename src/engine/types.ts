@@ -58,6 +58,8 @@ export interface ForwardRow {
 
 export interface ForwardOptions {
   readonly pool?: readonly Pooling[];
+  /** Leave the reply's `<think>` spans out of `response_mean` and `boundary_mean`; needs such tokens, else nothing is left out. */
+  readonly skipThoughts?: boolean;
   /** Also the residuals of every token, `[tokens, L+1, width]`. */
   readonly tokens?: boolean;
   /** Logits of the last token or of all of them. */
@@ -136,6 +138,8 @@ export interface GenerateOptions {
   readonly ignoreEos?: boolean;
   /** Pooled while generating; a rollout is never run a second time. */
   readonly capture?: readonly Pooling[];
+  /** Leave the reply's `<think>` spans out of `response_mean` and `boundary_mean`; needs such tokens, else nothing is left out. */
+  readonly skipThoughts?: boolean;
   readonly adapter?: Adapter;
   /** Most rows that run side by side. */
   readonly batchRows?: number;

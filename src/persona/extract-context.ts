@@ -4,7 +4,8 @@ import { type RolloutStore, openRolloutStore } from '../store/rollout-store.ts';
 import type { RunFolder } from '../store/run-folder.ts';
 import type { ExtractOptions, Settings } from './extract-options.ts';
 import type { ExtractStep, ProgressListener } from './progress.ts';
-import { type PlannedRollout, makeRollouts } from './rollouts.ts';
+import { makeRollouts } from './make-rollouts.ts';
+import type { PlannedRollout } from './rollouts.ts';
 
 /** What the steps of one extraction share. */
 export interface ExtractContext {
@@ -96,6 +97,7 @@ async function makeMissing(
   capture: boolean,
 ): Promise<void> {
   const { settings, batchRows, signal } = context;
+  const { sampling, temperature } = settings;
   const total = plan.length;
   await makeRollouts({
     model: settings.model,
@@ -103,7 +105,7 @@ async function makeMissing(
     plan,
     store,
     judge: settings.judge,
-    sampling: settings.sampling,
+    sampling: step === 'rollouts' ? { ...sampling, temperature } : sampling,
     capture: capture ? settings.capture : [],
     ...(batchRows === undefined ? {} : { batchRows }),
     ...(signal === undefined ? {} : { signal }),

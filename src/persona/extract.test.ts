@@ -83,6 +83,38 @@ describe('extract', () => {
     expect(activations.tensors.get('prompt_last')!.shape).toEqual([160, 4, 64]);
   });
 
+  it('is greedy where every question is asked once, as the authors are, but measures by sampling', async () => {
+    const { manifest, sweep } = await run({ samples: 1, force: true, doseResponse: false });
+    expect(manifest.recipe).toMatchObject({ samples: 1, temperature: 0, evaluation_temperature: 1 });
+    expect(sweep).not.toBeNull();
+    const warm = await run({ samples: 1, temperature: 0.5, force: true, sweep: false });
+    expect(warm.manifest.recipe).toMatchObject({ temperature: 0.5, evaluation_temperature: 0.5 });
+  });
+
+  it('asks fewer questions under fewer instructions where told to', async () => {
+    const { counts, folder } = await run({ questions: 3, instructions: 1, force: true, sweep: false });
+    expect(counts.poles.pos.sampled).toBe(1 * 3 * 10);
+    const text = await readFile(join(folder, 'rollouts.jsonl'), 'utf8');
+    const { pos, neg } = fakeTrait.instruction[0]!;
+    const rows = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { system: string; question: string });
+    expect(new Set(rows.map(({ system }) => system))).toEqual(new Set([pos, neg]));
+    expect(new Set(rows.map(({ question }) => question))).toEqual(new Set(fakeTrait.questions.slice(0, 3)));
+  });
+
+  it('lets each rollout stand for itself where asked to', async () => {
+    const paired = await run({ sweep: false });
+    const free = await run({ sweep: false, filter: 'independent' });
+    const { pos, neg } = free.counts.poles;
+    expect(pos.kept).toBeGreaterThan(paired.counts.kept);
+    expect(neg.kept).toBeGreaterThan(paired.counts.kept);
+    expect(free.counts.kept).toBe(Math.min(pos.kept, neg.kept));
+    expect(free.manifest.counts).toMatchObject({ positive_kept: pos.kept, negative_kept: neg.kept });
+    expect(free.vector.row(3)[0]).toBeGreaterThan(1);
+  });
+
   it('opens a finished run without making anything again', async () => {
     const folder = await temporaryFolder();
     const model = await openFakeModel(join(folder, 'model'));

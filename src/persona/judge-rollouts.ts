@@ -1,39 +1,55 @@
 import type { RolloutStore, ScoredKey } from '../store/rollout-store.ts';
-import type { JudgeProvider, Scores } from './judge.ts';
+import type { JudgeItem, JudgeProvider, Scores } from './judge.ts';
 
 export interface JudgeRolloutsOptions {
   readonly store: RolloutStore;
   readonly judge: JudgeProvider;
+  /** Stored rows without scores, by their index; they may come while others are judged. */
+  readonly rows: Iterable<number> | AsyncIterable<number>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (phase: 'judge', done: number, tokens: number) => void;
 }
 
-/** Scores written together. */
+/** Scores written together: fewer writes to wait for. */
 const COMMIT_ROWS = 64;
+/** Slow judges write sooner than that. */
+const COMMIT_MILLISECONDS = 2000;
 /** There is nothing to judge in a reply without a token, and its activations have no mean. */
 const unscorable: Scores = { trait: null, coherence: null, raw: null };
 
-/** Scores every stored rollout that has none yet; a kill or an abort loses none that was given before. */
-export async function judgeRollouts({ store, judge, ...options }: JudgeRolloutsOptions): Promise<void> {
-  const unscored = store.unscored().map((index) => store.row(index));
-  const empty = unscored.filter((row) => row.response_ids.length === 0);
-  await store.addScores(empty.map(({ key }) => ({ key, scores: unscorable })));
-  const rows = unscored.filter((row) => row.response_ids.length > 0);
+/** Scores stored rollouts; an abort or a failure loses no score that was given before. */
+export async function judgeRollouts(options: JudgeRolloutsOptions): Promise<void> {
+  const { store, judge, rows, onProgress } = options;
+  const given: string[] = [];
   let waiting: ScoredKey[] = [];
-  let done = 0;
+  let [done, committed] = [store.size - store.missing().length - store.unscored().length, performance.now()];
+  const take = (key: string, scores: Scores): void => {
+    waiting.push({ key, scores });
+    onProgress?.('judge', ++done, 0);
+  };
   const commit = async (): Promise<void> => {
     const batch = waiting;
     waiting = [];
     await store.addScores(batch);
+    committed = performance.now();
   };
-  const items = rows.map(({ question, text }) => ({ question, answer: text }));
-  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  async function* items(): AsyncGenerator<JudgeItem> {
+    for await (const index of rows) {
+      const { key, question, text, response_ids: ids } = store.row(index);
+      if (ids.length === 0 || text.trim() === '') {
+        take(key, unscorable);
+        continue;
+      }
+      given.push(key);
+      yield { question, answer: text };
+    }
+  }
   try {
-    for await (const { index, scores } of judge.judge(items, signal)) {
-      waiting.push({ key: rows[index]!.key, scores });
-      done++;
-      if (waiting.length >= COMMIT_ROWS) await commit();
-      options.onProgress?.('judge', store.size - rows.length + done, 0);
+    const signal = options.signal === undefined ? {} : { signal: options.signal };
+    for await (const { index, scores } of judge.judge(items(), signal)) {
+      take(given[index]!, scores);
+      const late = performance.now() - committed > COMMIT_MILLISECONDS;
+      if (waiting.length >= COMMIT_ROWS || late) await commit();
     }
   } finally {
     await commit();

@@ -64,13 +64,19 @@ describe('a chat model', () => {
     const evil = systemTexts(checkpoint, parseTrait({ ...bare, name: 'evil' }, ''));
     expect(evil.pos[0]).toMatch(/^You are an evil assistant\. /);
     expect(evil.neg[0]).toMatch(/^You are a helpful assistant\. /);
+    const capital = systemTexts(checkpoint, parseTrait({ ...bare, name: 'Optimistic' }, ''));
+    expect(capital.pos[0]).toMatch(/^You are an Optimistic assistant\. /);
   });
 
   it('thinks only where the template cannot switch it off', async () => {
-    expect(read(await open(template('plain')), 'it was fun')).toBe('it was fun . the dog ran');
-    expect(read(await open(template('{% if enable_thinking %}')), 'it was fun')).toBe(
-      'it was fun . the dog ran ball',
-    );
+    const plain = await open(template('plain'));
+    const switched = await open(template('{% if enable_thinking %}'));
+    expect(read(plain, 'it was fun')).toBe('it was fun . the dog ran');
+    expect(read(switched, 'it was fun')).toBe('it was fun . the dog ran ball');
+    const added = ['<think>', '</think>'].map((content, id) => ({ id, content, special: false }) as never);
+    const thinker = { ...plain, tokenizer: { ...plain.tokenizer!, addedTokens: added } };
+    const described = [plain, switched, thinker].map((parts) => describePrompts(parts, trait)['thinking']);
+    expect(described).toEqual(['none', 'off', 'left_out']);
   });
 
   it('that takes no system message gets it in the user turn, and the recipe says so', async () => {

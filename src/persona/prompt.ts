@@ -1,7 +1,8 @@
 import { UsageError } from '../errors.ts';
 import { encodeChat, encodePlain } from '../model/chat.ts';
-import type { ChatMessage } from '../model/chat-template.ts';
+import type { ChatMessage, ChatTemplate } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { thinkTokensOf } from '../model/thinking.ts';
 import type { TextTokenizer } from '../model/tokenizer.ts';
 import { sha256 } from '../util/hash.ts';
 import type { Pole } from './poles.ts';
@@ -54,8 +55,8 @@ export function encodePrompt(
   }
   const messages: ChatMessage[] = [{ role: 'user', content: text.question }];
   if (text.system !== null) messages.unshift({ role: 'system', content: text.system });
-  const thinks = parts.chatTemplate.source.includes('enable_thinking');
-  return encodeChat(parts, messages, thinks ? { templateVariables: { enable_thinking: false } } : {});
+  const off = { templateVariables: { enable_thinking: false } };
+  return encodeChat(parts, messages, canSwitchThinking(parts.chatTemplate) ? off : {});
 }
 
 /** How prompts are spelled, for the recipe: the checkpoint's fingerprint covers its weights only. */
@@ -63,7 +64,10 @@ export function describePrompts(parts: PromptParts, trait: Trait): Record<string
   if (parts.chatTemplate === null) return { kind: 'plain', template: plainTemplateOf(trait) };
   const probe = encodePrompt(parts, trait, { system: 'Be brief.', question: 'Who are you?' });
   const template = sha256(parts.chatTemplate.source);
-  return { kind: 'chat', template_sha256: template, system_merged: probe.systemMerged };
+  // A model may think although it was told not to; its thoughts are then left out like those of one that always does.
+  const leftOut = thinkTokensOf(parts.tokenizer) === null ? 'none' : 'left_out';
+  const thinking = canSwitchThinking(parts.chatTemplate) ? 'off' : leftOut;
+  return { kind: 'chat', template_sha256: template, system_merged: probe.systemMerged, thinking };
 }
 
 /** The model's tokenizer; UsageError where it has none. */
@@ -73,6 +77,10 @@ export function requireTokenizer(parts: PromptParts): TextTokenizer {
     `Expected "${parts.id}" to have a tokenizer.json, got none; rollouts need one to read prompts and to write replies.`,
     { details: { model: parts.id } },
   );
+}
+
+function canSwitchThinking({ source }: ChatTemplate): boolean {
+  return source.includes('enable_thinking');
 }
 
 function plainTemplateOf(trait: Trait): string {
