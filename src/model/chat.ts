@@ -54,7 +54,7 @@ export function encodeChat(
     chatTemplate.source,
     JSON.stringify([messages, options.templateVariables]),
   ]);
-  const guarded = messages.map((message) => guard(message, tokenizer, marker));
+  const guarded = messages.map((message) => guardMessage(message, tokenizer, marker));
   const { rendered, systemMerged } = renderWithSystem(chatTemplate, guarded, options);
   return { ids: encodeMarked(rendered, tokenizer, marker), systemMerged };
 }
@@ -138,7 +138,8 @@ export function fillPlain(
     : filled;
 }
 
-function requireChat(parts: ChatParts): { tokenizer: TextTokenizer; chatTemplate: ChatTemplate } {
+/** The two parts, both there; ModelError where one is missing. */
+export function requireChat(parts: ChatParts): { tokenizer: TextTokenizer; chatTemplate: ChatTemplate } {
   const { tokenizer, chatTemplate } = parts;
   if (tokenizer === null)
     throw new ModelError(
@@ -151,7 +152,8 @@ function requireChat(parts: ChatParts): { tokenizer: TextTokenizer; chatTemplate
   return { tokenizer, chatTemplate };
 }
 
-function checkMessages(messages: readonly ChatMessage[]): void {
+/** DataError for a list that is no conversation. */
+export function checkMessages(messages: readonly ChatMessage[]): void {
   if (!Array.isArray(messages) || messages.length === 0)
     throw new DataError('Expected a list of at least one message, got none.');
   for (const [index, message] of (messages as readonly unknown[]).entries()) {
@@ -175,18 +177,23 @@ function messageProblem(message: unknown): string | null {
  * A message in which no control token is spelled. An assistant's message keeps those that are not special: templates
  * look for `</think>` in it.
  */
-function guard({ role, content }: ChatMessage, tokenizer: TextTokenizer, marker: string): ChatMessage {
+export function guardMessage(
+  { role, content }: ChatMessage,
+  tokenizer: TextTokenizer,
+  marker: string,
+): ChatMessage {
   const spelled =
     role === 'assistant' ? tokenizer.addedTokens.filter(({ special }) => special) : tokenizer.controlTokens;
   return { role, content: breakSpellings(content, spelled, marker) };
 }
 
-interface Rendered {
+export interface Rendered {
   readonly rendered: string;
   readonly systemMerged: boolean;
 }
 
-function renderWithSystem(
+/** Renders, with the system message put before the first user message where the template takes none. */
+export function renderWithSystem(
   template: ChatTemplate,
   messages: readonly ChatMessage[],
   options: EncodeChatOptions,
@@ -225,16 +232,25 @@ function mergeSystem(messages: readonly ChatMessage[]): ChatMessage[] | null {
   return rest.with(user, { role: 'user', content });
 }
 
-/** Cuts the text at the control tokens that are spelled without a marker, removes the markers, and encodes the pieces. */
-function encodeMarked(text: string, tokenizer: TextTokenizer, marker: string): number[] {
+/**
+ * Cuts the text at the control tokens that are spelled without a marker, removes the markers, and encodes the pieces;
+ * `continued` where other text stands before it.
+ */
+export function encodeMarked(
+  text: string,
+  tokenizer: TextTokenizer,
+  marker: string,
+  continued = false,
+): number[] {
   const pieces = splitAtSpellings(text, tokenizer.controlTokens);
   return tokenizer.encodePieces(
     pieces.map((piece) => (typeof piece === 'string' ? piece.replaceAll(marker, '') : piece)),
+    continued,
   );
 }
 
 /** A character for private use that none of the texts has. */
-function unusedCharacter(texts: readonly string[]): string {
+export function unusedCharacter(texts: readonly string[]): string {
   const used = new Set(texts.flatMap((text) => text.match(/[\ue000-\uf8ff]/g) ?? []));
   for (let code = 0xe000; code <= 0xf8ff; code++) {
     const character = String.fromCharCode(code);

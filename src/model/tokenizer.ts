@@ -53,8 +53,11 @@ export interface TextTokenizer {
   encode(text: string, options: EncodeOptions): number[];
   /** Ids of a raw completion prompt: control tokens parsed, BOS where the tokenizer adds one. */
   encodePrompt(text: string): number[];
-  /** Ids of pieces that stand one after another: control tokens as themselves, and strings, which stay text. */
-  encodePieces(pieces: readonly (string | AddedToken)[]): number[];
+  /**
+   * Ids of pieces that stand one after another: control tokens as themselves, and strings, which stay text. `continued`:
+   * they follow other text, so that what a tokenizer puts before a text's first word is left out; default false.
+   */
+  encodePieces(pieces: readonly (string | AddedToken)[], continued?: boolean): number[];
   /**
    * The text of the ids exactly as the decoder makes it, without the spaces-before-punctuation clean-up that some
    * configs ask for. Ids in the padding above `vocabSize` have no text.
@@ -160,14 +163,14 @@ class FileTokenizer implements TextTokenizer {
     return addBos ? [this.#bosId, ...encoded] : encoded;
   }
 
-  encodePieces(pieces: readonly (string | AddedToken)[]): number[] {
+  encodePieces(pieces: readonly (string | AddedToken)[], continued = false): number[] {
     const sections = pieces.flatMap((piece) =>
       typeof piece === 'string' ? splitAtSpellings(piece, this.#words) : [piece],
     );
     const length = pieces.reduce((sum, piece) => sum + (typeof piece === 'string' ? piece.length : 0), 0);
     return this.#run(length, this.#file.encodePatterns, () =>
       trimBesideTokens(sections).flatMap((section, index) =>
-        typeof section === 'string' ? this.#encodeText(section, index) : [section.id],
+        typeof section === 'string' ? this.#encodeText(section, index + Number(continued)) : [section.id],
       ),
     );
   }
