@@ -8,7 +8,8 @@ import { jsonValueSchema } from './schema.ts';
 /** Changes when a reader of an older run folder would misread a newer one. */
 export const SCHEMA_VERSION = 1;
 
-const artifactSchema = z.object({ bytes: z.int(), sha256: z.string() });
+/** Length and hash of a file. */
+export const artifactSchema = z.object({ bytes: z.int(), sha256: z.string() });
 
 /** `manifest.json`, written last: a folder that has one is a finished run. */
 export const manifestSchema = z.object({

@@ -28,20 +28,26 @@ export const runFiles = {
   doseRollouts: 'dose-response-rollouts.jsonl',
   dose: 'dose-response.json',
   report: 'report.html',
+  trainLog: 'train_log.jsonl',
+  steeringEffect: 'steering_effect.json',
 } as const;
 export type RunFile = keyof typeof runFiles;
 
 /** All that decides a run's results; two runs of equal recipes end in equal files. */
 export type Recipe = Readonly<Record<string, JsonValue>>;
 
-/** An open run folder, held by this process until closed. */
-export interface RunFolder {
+/** The folder of an extraction. */
+export interface RunFolder extends OpenFolder {
+  /** Present when the run is finished. */
+  readonly manifest: Manifest | null;
+}
+
+/** An open run folder of any kind, held by this process until closed. */
+export interface OpenFolder {
   /** Absolute. */
   readonly path: string;
   /** Whether an earlier process began this run. */
   readonly continued: boolean;
-  /** Present when the run is finished. */
-  readonly manifest: Manifest | null;
   /** Absolute path of one of its files. */
   file(name: RunFile): string;
   /** The file's value, or null where it is not written yet; DataError when it is not what `schema` says. */
@@ -52,25 +58,39 @@ export interface RunFolder {
   close(): Promise<void>;
 }
 
+/** Opens a new folder for an extraction, or one that holds the beginning of the same; errors as `openFolder`. */
+export async function openRun(
+  folder: string,
+  recipe: Recipe,
+  files: FileSystem = systemFiles,
+): Promise<RunFolder> {
+  const run = await openFolder(folder, recipe, files);
+  try {
+    return { ...run, manifest: await run.readJson('manifest', manifestSchema) };
+  } catch (error) {
+    await run.close();
+    throw error;
+  }
+}
+
 /**
  * Opens a new folder for a run, or one that holds the beginning of the same run.
  *
  * @throws StoreError when the folder holds another recipe (naming what differs) or other files, when another
  *   process uses it, or when it cannot be written.
  */
-export async function openRun(
+export async function openFolder(
   folder: string,
   recipe: Recipe,
   files: FileSystem = systemFiles,
-): Promise<RunFolder> {
+): Promise<OpenFolder> {
   const path = resolve(folder);
   await makeFolder(path, files);
   const lock = await lockFolder(path, files);
   try {
     await removeTemporaries(path, files);
     const continued = await checkRecipe(path, recipe, files);
-    const run = folderAt(path, continued, lock, files);
-    return { ...run, manifest: await run.readJson('manifest', manifestSchema) };
+    return folderAt(path, continued, lock, files);
   } catch (error) {
     await lock.release();
     throw storeFailure(path, error);
@@ -100,12 +120,7 @@ async function checkRecipe(path: string, recipe: Recipe, files: FileSystem): Pro
   return false;
 }
 
-function folderAt(
-  path: string,
-  continued: boolean,
-  lock: FolderLock,
-  files: FileSystem,
-): Omit<RunFolder, 'manifest'> {
+function folderAt(path: string, continued: boolean, lock: FolderLock, files: FileSystem): OpenFolder {
   const file = (name: RunFile): string => join(path, runFiles[name]);
   return {
     path,

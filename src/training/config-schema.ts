@@ -124,6 +124,8 @@ const ownKeys = {
   /** Rows held out: a share below 1, or a count; 0 trains on every row. */
   test_split: z.number().min(0).default(0),
   eval_steps: positive.default(100),
+  /** A checkpoint is written at least this often, whatever `save_steps` says. */
+  save_minutes: z.number().positive().default(10),
   keep_checkpoints: positive.default(2),
   watch: z.array(z.union([z.string().min(1), watchEntry])).default([]),
   watch_steps: positive.default(10),
@@ -160,6 +162,7 @@ export const neutralKeys: readonly (keyof TrainFile)[] = [
   'no_test_split',
   'logging_steps',
   'save_steps',
+  'save_minutes',
   'keep_checkpoints',
   'output_dir',
   'watch',

@@ -54,6 +54,9 @@ figcaption { color: var(--soft); font-size: .86rem; margin-top: .55rem; }
 .chart .whisker { stroke: var(--pos); stroke-width: 1.5; }
 .chart .line.random { stroke: var(--grey); stroke-width: 1; opacity: .55; } .chart .dot.random { fill: var(--grey); opacity: .75; }
 .chart .line.coherence { stroke: var(--soft); stroke-width: 1.5; } .chart .dot.coherence { fill: var(--soft); }
+.chart .line.curve-0, .legend .curve-0 { stroke: var(--pos); } .chart .line.curve-1, .legend .curve-1 { stroke: var(--neg); }
+.chart .line.curve-2, .legend .curve-2 { stroke: var(--soft); } .chart .line.curve-3, .legend .curve-3 { stroke: var(--bad); }
+.chart .dot { fill: var(--pos); } .legend { vertical-align: middle; } .legend .line { fill: none; stroke-width: 2; }
 .chart .band { fill: var(--band); } .chart .bar { fill: var(--grey); } .chart .bar.chosen { fill: var(--pos); }
 .key { display: inline-block; width: 1.5em; height: 0; border-top: 2.5px solid var(--pos); vertical-align: middle; margin-right: .35em; }
 .key.random { border-top: 1.5px solid var(--grey); } .key.zero { border-top: 1.5px dotted var(--faint); }
