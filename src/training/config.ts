@@ -130,7 +130,7 @@ function impossible(file: TrainFile): string | null {
     return '"init_adapter" continues a LoRA adapter, but "is_peft" is false; leave one of them out';
   if (!file.is_peft && file.dtype !== 'fp32')
     return `"dtype" is "${file.dtype}", but with "is_peft": false the weights themselves are trained, in fp32; leave "dtype" out`;
-  if (file.train_on_responses_only === false && file.prompt_loss_weight === 0)
+  if (!file.train_on_responses_only && file.prompt_loss_weight === 0)
     return '"train_on_responses_only" is false, but "prompt_loss_weight" is 0; give one of them';
   if (file.enable_steering_during_training && file.steering_config === null && file.steering.length === 0)
     return '"enable_steering_during_training" is true, but there is neither "steering_config" nor "steering"; add one of them, or set it to false';

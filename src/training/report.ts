@@ -100,7 +100,7 @@ function projectionSection({ steps, watched, manifest }: TrainReportData): SafeH
     return { name: `${name}, layer ${layer}`, points };
   });
   return html`<h2>Projections</h2>
-<p class="lead">Mean projection of the probe rows (<code>${String(manifest.config['watch_pooling'])}</code>) on each watched vector's direction, without the training's interventions.</p>
+<p class="lead">Mean projection of the probe rows (<code>${JSON.stringify(manifest.config['watch_pooling'])}</code>) on each watched vector's direction, without the training's interventions.</p>
 <figure>${lineChart({ title: 'Projections by step', series: lines })}</figure>`;
 }
 

@@ -127,10 +127,10 @@ function fromConversation(
 ): EncodedTrainingRow {
   const { ids, replies, systemMerged } = located(where, () => encodeTurns(checkpoint, messages));
   const weights = new Float32Array(ids.length).fill(options.promptWeight);
-  const counting = replies.filter(({ message }) => trained[message] === true);
+  const counting = replies.find(({ message }) => trained[message] === true);
   for (const { message, start, end } of replies) weights.fill(trained[message] === true ? 1 : 0, start, end);
   weights[0] = 0;
-  const promptLength = (counting[0] ?? replies.at(-1))?.start ?? ids.length;
+  const promptLength = (counting ?? replies.at(-1))?.start ?? ids.length;
   return { row: { key, ids, weights, promptLength }, systemMerged };
 }
 

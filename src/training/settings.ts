@@ -5,7 +5,7 @@ import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { describeArtifact } from '../store/manifest.ts';
 import type { Recipe } from '../store/run-folder.ts';
-import { type JsonValue, jsonValueSchema } from '../store/schema.ts';
+import { jsonValueSchema } from '../store/schema.ts';
 import { type BatchPlan, splitRows, stepsPerEpoch } from './batches.ts';
 import { neutralKeys } from './config-schema.ts';
 import { type TrainConfig, methodOf, optimizerOf, scheduleOf } from './config.ts';
@@ -87,6 +87,11 @@ export async function settleTraining(
     recipe: await recipeOf(config, { fingerprint, rows, steering }),
     notices,
   };
+}
+
+/** What the frozen weights are computed in. */
+export function precisionOfConfig(config: Pick<TrainConfig, 'dtype' | 'block_size'>): string {
+  return precisionOf({ dtype: config.dtype, blockSize: config.block_size });
 }
 
 /** What the trainer is told. */
@@ -176,12 +181,12 @@ async function recipeOf(
   return {
     kind: 'train',
     model_fingerprint: fingerprint,
-    precision: precisionOf({ dtype: config.dtype, blockSize: config.block_size }),
+    precision: precisionOfConfig(config),
     data: { rows: rows.length, tokens: rows.tokens, sha256: rows.digest() },
     init_adapter:
       initial === null ? null : (await describeArtifact(join(initial, 'adapter_model.safetensors'))).sha256,
     steering: steering.recipe,
-    options: jsonValueSchema.parse(options) as JsonValue,
+    options: jsonValueSchema.parse(options),
   };
 }
 

@@ -18,7 +18,7 @@ import { type TrainConfig, readTrainConfig } from './config.ts';
 import { runLoop } from './loop.ts';
 import type { TrainListener } from './progress.ts';
 import { renderTrainReport } from './report.ts';
-import { type TrainSettings, settleTraining } from './settings.ts';
+import { type TrainSettings, precisionOfConfig, settleTraining } from './settings.ts';
 import type { Trainer, TrainerOptions } from './types.ts';
 import { measurer } from './watch.ts';
 
@@ -154,7 +154,7 @@ async function finish(
       id: checkpoint.id,
       revision: checkpoint.revision,
       fingerprint: settings.fingerprint,
-      dtype: String(settings.recipe['precision']),
+      dtype: precisionOfConfig(config),
       layers: checkpoint.config.layers,
       width: checkpoint.config.width,
     },
