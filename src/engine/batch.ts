@@ -5,6 +5,7 @@ import { KvCache } from './kv-cache.ts';
 import type { TokenPlace } from './positions.ts';
 import { leastSharedPrefix, Prefill, type PrefillResult } from './prefill.ts';
 import type { RunningRow } from './running-row.ts';
+import type { Sampler } from './sampler.ts';
 import { noPositions, type PositionIndex, type Runtime } from './runtime.ts';
 import type { Generated, GenerateOptions } from './types.ts';
 
@@ -33,6 +34,7 @@ export class Batch {
   private readonly waiting: RunningRow[];
   private readonly cache: KvCache;
   private readonly prefill: Prefill;
+  private readonly sampler: Sampler;
   /** Logits `[slots, vocabulary]` of the last step. */
   private readonly logits: Float32Array;
   /** Most rows that run side by side. */
@@ -41,8 +43,9 @@ export class Batch {
   private readonly running: RunningRow[] = [];
   private standing: Standing | null = null;
 
-  constructor(runtime: Runtime, rows: readonly RunningRow[], options: GenerateOptions) {
+  constructor(runtime: Runtime, rows: readonly RunningRow[], options: GenerateOptions, sampler: Sampler) {
     this.runtime = runtime;
+    this.sampler = sampler;
     this.options = options;
     this.capturing = (options.capture?.length ?? 0) > 0;
     this.waiting = inOrder(rows);
@@ -98,10 +101,11 @@ export class Batch {
       if (i !== leader) this.cache.copy(first + leader, first + i, row.prompt.length);
       const { logits, prompt } = results[leader] as PrefillResult;
       if (prompt !== null) row.pool.addPrompt(prompt.mean, prompt.last);
-      row.advance(logits);
+      this.logits.set(logits, i * this.runtime.config.vocabSize);
       this.running.push(row);
     }
     this.standing = null;
+    await this.advance(this.running.slice(first));
   }
 
   private async runPrompts(rows: readonly RunningRow[], first: number): Promise<PrefillResult[]> {
@@ -120,7 +124,7 @@ export class Batch {
     const tokens = rows.map((row) => row.last);
     const fed = this.runtime.fillBatch(tokens, filler);
     const only: PositionIndex = { count: 1, index: new BigInt64Array(fed.length) };
-    const { logits, tokens: residuals } = await this.runtime.step({
+    const { tokens: residuals } = await this.runtime.step({
       rows: fed.map((token) => ({ tokens: [token] })),
       positions: 1,
       cache: this.standing.views,
@@ -132,13 +136,21 @@ export class Batch {
       adapter: this.options.adapter,
       logits: this.logits,
     });
-    const { vocabSize, layers, width } = this.runtime.config;
-    const size = (layers + 1) * width;
-    rows.forEach((row, b) => {
-      if (this.capturing) {
+    if (this.capturing) {
+      const { layers, width } = this.runtime.config;
+      const size = (layers + 1) * width;
+      rows.forEach((row, b) => {
         row.pool.addToken(tokens[b] as TokenPlace, residuals.subarray(b * size, (b + 1) * size));
-      }
-      row.advance(logits.subarray(b * vocabSize, (b + 1) * vocabSize));
+      });
+    }
+    await this.advance(rows);
+  }
+
+  /** Draws the next token of each row from the first logits, which are theirs. */
+  private async advance(rows: readonly RunningRow[]): Promise<void> {
+    const drawn = await this.sampler.draw(rows, this.logits, this.runtime.config.vocabSize);
+    rows.forEach((row, i) => {
+      row.advance(drawn[i] ?? null);
     });
   }
 

@@ -6,7 +6,7 @@ import { planInterventions } from './interventions.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import { type RowSettings, RunningRow } from './running-row.ts';
 import type { Runtime } from './runtime.ts';
-import { greedy } from './sample.ts';
+import { Sampler } from './sampler.ts';
 import { StopWatch } from './stop-strings.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { ThoughtTracker } from '../model/thinking.ts';
@@ -22,7 +22,9 @@ export async function* generateRows(
   checkOptions(options, tokenizer !== null);
   const settings = rowSettings(options, generation.eosTokenIds);
   const waiting = rows.map((row, index) => prepareRow(runtime, row, index, options, settings, tokenizer));
-  if (waiting.length > 0) yield* new Batch(runtime, waiting, options).run();
+  if (waiting.length === 0) return;
+  const sampler = new Sampler(await runtime.logitReader(), options);
+  yield* new Batch(runtime, waiting, options, sampler).run();
 }
 
 function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
@@ -49,13 +51,11 @@ function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
 }
 
 function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): RowSettings {
-  const { temperature, topK, topP, minP, repetitionPenalty } = { ...greedy, ...options };
   return {
-    sampling: { temperature, topK, topP, minP, repetitionPenalty },
     maxTokens: options.maxTokens,
     eos: new Set(options.ignoreEos === true ? [] : eosTokenIds),
     capturing: (options.capture?.length ?? 0) > 0,
-    logprobs: options.logprobs ?? null,
+    reporting: options.logprobs !== undefined,
     onToken: options.onToken,
   };
 }

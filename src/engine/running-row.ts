@@ -4,18 +4,23 @@ import type { Random } from '../util/random.ts';
 import type { InterventionPlan } from './interventions.ts';
 import type { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
-import { logprobsOf, type SamplingOptions, sampleToken } from './sample.ts';
 import type { StopWatch } from './stop-strings.ts';
 import type { FinishReason, Generated, TokenEvent, TokenLogprobs } from './types.ts';
 
+/** A token drawn for a row, with what is to be reported of it. */
+export interface DrawnToken {
+  readonly id: number;
+  /** Null where nobody asks. */
+  readonly report: TokenLogprobs | null;
+}
+
 /** What a row needs to know of the call that it belongs to. */
 export interface RowSettings {
-  readonly sampling: SamplingOptions;
   readonly maxTokens: number;
   readonly eos: ReadonlySet<number>;
   readonly capturing: boolean;
-  /** How many of the most likely tokens are reported with each token; null reports nothing. */
-  readonly logprobs: number | null;
+  /** Whether log-probabilities are part of the result. */
+  readonly reporting: boolean;
   readonly onToken: ((event: TokenEvent) => void) | undefined;
 }
 
@@ -45,6 +50,7 @@ export class RunningRow {
   readonly plan: InterventionPlan;
   readonly planKey: number;
   readonly pool: PoolAccumulator;
+  readonly random: Random;
   private readonly start: RowStart;
   private readonly settings: RowSettings;
   private readonly ids: number[] = [];
@@ -59,6 +65,7 @@ export class RunningRow {
     this.plan = start.plan;
     this.planKey = start.planKey;
     this.pool = start.pool;
+    this.random = start.random;
     this.start = start;
     this.settings = settings;
   }
@@ -75,29 +82,38 @@ export class RunningRow {
     return this.finished !== null;
   }
 
-  /** Draws the next token from its logits `[vocabulary]`, or ends a row that has only been fed to be captured. */
-  advance(logits: Float32Array): void {
+  /** Whether what comes next is a token, and not the end of a row that has only been fed to be captured. */
+  get wantsToken(): boolean {
+    return !this.done && this.ids.length < this.settings.maxTokens;
+  }
+
+  /** Tokens that have occurred, each as often as it has. */
+  *seen(): Generator<number> {
+    for (const place of this.prompt) yield place.id;
+    yield* this.ids;
+  }
+
+  /** Takes the token that was drawn; null, where none was wanted, ends the row. */
+  advance(drawn: DrawnToken | null): void {
     if (this.done) return;
-    if (this.ids.length === this.settings.maxTokens) {
+    if (drawn === null) {
       this.finished = 'length';
       return;
     }
-    const { sampling, eos, logprobs } = this.settings;
-    const id = sampleToken(logits, sampling, this.start.random, this.seen());
-    if (eos.has(id)) {
+    const { id, report } = drawn;
+    if (this.settings.eos.has(id)) {
       this.finished = 'stop';
       return;
     }
     this.ids.push(id);
     this.thought = this.start.thoughts?.push(id) ?? false;
-    const report = logprobs === null ? null : logprobsOf(logits, id, logprobs);
-    if (report !== null) this.logprobs.push({ ...report.chosen, top: report.top });
+    if (report !== null) this.logprobs.push(report);
     const { text, stopped } = this.start.watch.push(this.start.decoder?.push(id) ?? '');
     this.settings.onToken?.({
       index: this.index,
       id,
       text,
-      ...(report && { logprob: report.chosen.logprob }),
+      ...(report && { logprob: report.logprob }),
     });
     if (stopped) this.finished = 'stop';
     // A token's residual exists once it is fed, so a captured row is fed once more at its limit.
@@ -112,7 +128,7 @@ export class RunningRow {
       text: this.text(),
       finishReason: this.finished ?? 'length',
       pooled: this.pool.pooled(),
-      ...(this.settings.logprobs === null ? {} : { logprobs: this.logprobs }),
+      ...(this.settings.reporting ? { logprobs: this.logprobs } : {}),
     };
   }
 
@@ -125,10 +141,5 @@ export class RunningRow {
     const rest = text + (stopped ? '' : watch.end());
     if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
     return watch.text;
-  }
-
-  private *seen(): Generator<number> {
-    for (const place of this.prompt) yield place.id;
-    yield* this.ids;
   }
 }

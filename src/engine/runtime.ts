@@ -9,6 +9,7 @@ import { threadCount } from '../util/threads.ts';
 import type { EditFeeds } from './edit-feeds.ts';
 import type { BlockCache } from './kv-cache.ts';
 import type { SentenceEnd, TokenPlace } from './positions.ts';
+import { LogitReader } from './logit-reader.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
 import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
 import { floatData, openSession, runSession } from './session.ts';
@@ -98,6 +99,7 @@ export class Runtime {
   private readonly options: RuntimeOptions;
   private room: GraphRoom;
   private session: InferenceSession | null = null;
+  private reader: Promise<LogitReader> | null = null;
   /** Calls run one after the other: the session is shared, and may be rebuilt between two steps. */
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -138,17 +140,25 @@ export class Runtime {
     return turn;
   }
 
+  /** What reads logits for those who draw tokens from them; closed with the model. */
+  async logitReader(): Promise<LogitReader> {
+    if (this.session === null) throw closed();
+    this.reader ??= LogitReader.create(this.config.vocabSize, this.threads());
+    return this.reader;
+  }
+
   async close(): Promise<void> {
     await this.queue;
-    const session = this.session;
+    const { session, reader } = this;
     this.session = null;
+    this.reader = null;
     await session?.release();
+    await (await reader)?.close();
   }
 
   private async runStep(step: Step): Promise<StepResult> {
     await this.makeRoom({ stages: step.stages, adapters: step.adapter !== undefined });
-    if (this.session === null)
-      throw new EngineError('expected a loaded model, got one that is closed; load it again');
+    if (this.session === null) throw closed();
     const { positions } = step;
     const feeds: Record<string, Tensor> = {
       ...this.tokenFeeds(step, positions),
@@ -245,13 +255,20 @@ export class Runtime {
 
   private createSession(): Promise<InferenceSession> {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
-    // No more threads than heads: attention hands idle threads parts of one head's sum, and whether there are any
-    // depends on how many rows share the step.
-    return openSession(graph, {
-      threads: Math.min(this.options.threads ?? worthwhileThreads(this.weights), this.config.heads),
-      packed: this.options.purpose !== 'one-pass',
-    });
+    return openSession(graph, { threads: this.threads(), packed: this.options.purpose !== 'one-pass' });
   }
+
+  /**
+   * No more threads than heads: attention hands idle threads parts of one head's sum, and whether there are any
+   * depends on how many rows share the step.
+   */
+  private threads(): number {
+    return Math.min(this.options.threads ?? worthwhileThreads(this.weights), this.config.heads);
+  }
+}
+
+function closed(): EngineError {
+  return new EngineError('expected a loaded model, got one that is closed; load it again');
 }
 
 /** Parameters a thread, below which waking another one costs more than it saves. */

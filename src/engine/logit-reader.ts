@@ -1,0 +1,135 @@
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { GraphBuilder } from '../graph/graph.ts';
+import type { Graph, Value } from '../graph/types.ts';
+import {
+  blockCount,
+  type LogitSummary,
+  mostLikely,
+  type Odds,
+  oddsOf,
+  summarise,
+  summaryBlock,
+} from './logit-summary.ts';
+import { floatData, openSession, runSession } from './session.ts';
+
+/** Vocabularies below this are read faster here than a session is started. */
+const leastVocabulary = 8192;
+/** Of 1 / temperature: beyond it float32 ends, and such a temperature takes the likeliest token anyway. */
+const largestInverse = 3e38;
+
+/**
+ * Reads logits `[rows, vocabulary]` in the runtime, where a large vocabulary's maxima and exponentials take a hundredth of
+ * what they take in JavaScript. Small graphs of their own, so that steps that need no exponentials compute none. What
+ * comes of a row does not depend on the rows beside it.
+ */
+export class LogitReader {
+  private readonly vocabSize: number;
+  private readonly sessions: { readonly highest: InferenceSession; readonly odds: InferenceSession } | null;
+
+  private constructor(vocabSize: number, sessions: LogitReader['sessions']) {
+    this.vocabSize = vocabSize;
+    this.sessions = sessions;
+  }
+
+  static async create(vocabSize: number, threads: number): Promise<LogitReader> {
+    if (vocabSize < leastVocabulary) return new LogitReader(vocabSize, null);
+    const open = (graph: Graph): Promise<InferenceSession> =>
+      // The model's own threads are the ones to keep awake.
+      openSession(graph, { threads, packed: true, config: { 'intra_op.allow_spinning': '0' } });
+    const highest = await open(highestGraph(vocabSize));
+    return new LogitReader(vocabSize, { highest, odds: await open(oddsGraph(vocabSize)) });
+  }
+
+  async close(): Promise<void> {
+    await this.sessions?.highest.release();
+    await this.sessions?.odds.release();
+  }
+
+  /** Summaries of all rows; each is a view of `logits`. */
+  async summaries(logits: Float32Array): Promise<LogitSummary[]> {
+    const rows = this.rowsOf(logits, this.vocabSize);
+    if (this.sessions === null) return rows.map(summarise);
+    const found = await runSession(this.sessions.highest, this.feeds(logits), { highest: null, sum: null });
+    const sums = floatData(found['sum']);
+    return this.rowsOf(floatData(found['highest']), blockCount(this.vocabSize)).map((highest, row) => {
+      const own = rows[row] as Float32Array;
+      return Number.isNaN(sums[row]) ? summarise(own) : { logits: own, highest };
+    });
+  }
+
+  /** Odds of all rows, given their summaries. */
+  async odds(logits: Float32Array, summaries: readonly LogitSummary[], temperature: number): Promise<Odds[]> {
+    const largest = summaries.map((summary) => mostLikely(summary).logit);
+    if (this.sessions === null) {
+      return summaries.map((summary, row) => oddsOf(summary.logits, largest[row] as number, temperature));
+    }
+    const inverse = Float32Array.of(Math.min(1 / temperature, largestInverse));
+    const { weights, masses } = await runSession(
+      this.sessions.odds,
+      {
+        ...this.feeds(logits),
+        largest: new Tensor('float32', Float32Array.from(largest), [largest.length, 1]),
+        inverse: new Tensor('float32', inverse, [1]),
+      },
+      { weights: null, masses: null },
+    );
+    const blocks = blockCount(this.vocabSize);
+    const allMasses = this.rowsOf(floatData(masses), blocks);
+    return this.rowsOf(floatData(weights), blocks * summaryBlock).map((own, row) => ({
+      weights: own,
+      masses: allMasses[row] as Float32Array,
+    }));
+  }
+
+  private feeds(logits: Float32Array): Record<string, Tensor> {
+    const rows = logits.length / this.vocabSize;
+    const missing = blockCount(this.vocabSize) * summaryBlock - this.vocabSize;
+    const nothing = new Float32Array(rows * missing).fill(-Infinity);
+    return {
+      logits: new Tensor('float32', logits, [rows, this.vocabSize]),
+      ...(missing === 0 ? {} : { nothing: new Tensor('float32', nothing, [rows, missing]) }),
+    };
+  }
+
+  private rowsOf(values: Float32Array, size: number): Float32Array[] {
+    return Array.from({ length: values.length / size }, (_, row) =>
+      values.subarray(row * size, (row + 1) * size),
+    );
+  }
+}
+
+/**
+ * logits `[row, vocabulary]` → highest `[row, block]` and sum `[row]`, which is there to be NaN where a logit is: the
+ * runtime's maximum passes over those.
+ */
+function highestGraph(vocabSize: number): Graph {
+  const g = new GraphBuilder('highest logits');
+  const logits = blocks(g, logitInput(g, vocabSize), vocabSize);
+  g.output('highest', g.reduceMax(logits, [2], { keepDims: false }));
+  g.output('sum', g.reduceSum(logits, [1, 2], { keepDims: false }));
+  return g.build();
+}
+
+/** logits `[row, vocabulary]`, largest `[row, 1]`, inverse `[1]` → weights `[row, block, in block]`, masses `[row, block]`. */
+function oddsGraph(vocabSize: number): Graph {
+  const g = new GraphBuilder('odds');
+  const logits = logitInput(g, vocabSize);
+  const below = g.sub(logits, g.input('largest', 'f32', ['row', 1]));
+  const scaled = g.mul(below, g.input('inverse', 'f32', [1]));
+  const weights = g.exp(blocks(g, scaled, vocabSize));
+  g.output('weights', weights);
+  g.output('masses', g.reduceSum(weights, [2], { keepDims: false }));
+  return g.build();
+}
+
+function logitInput(g: GraphBuilder, vocabSize: number): Value {
+  return g.input('logits', 'f32', ['row', vocabSize]);
+}
+
+/** `[row, block, in block]`, the last block filled up with the input `nothing`, which is −∞. */
+function blocks(g: GraphBuilder, logits: Value, vocabSize: number): Value {
+  const count = blockCount(vocabSize);
+  const missing = count * summaryBlock - vocabSize;
+  const whole = missing === 0 ? logits : g.concat([logits, g.input('nothing', 'f32', ['row', missing])], 1);
+  return g.reshape(whole, ['row', count, summaryBlock]);
+}
