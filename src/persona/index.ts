@@ -22,6 +22,7 @@ export type {
   Scores,
 } from './judge.ts';
 export { lexicalJudge } from './lexical-judge.ts';
+export { type OpenJudgeOptions, openJudge } from './judges/open-judge.ts';
 export {
   type FilterCounts,
   type FilterMode,

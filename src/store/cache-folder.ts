@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { sha256 } from '../util/hash.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -19,6 +20,11 @@ export function cacheFolder(environment: Environment = process.env): string {
 /** The folder of one model's weights in one recipe, such as `weights/Qwen-Qwen2.5-0.5B-0123456789abcdef-int8-block128`. */
 export function weightCacheFolder(root: string, model: string, fingerprint: string, recipe: string): string {
   return join(root, 'weights', `${slug(model)}-${fingerprint.slice(0, 16)}-${recipe}`);
+}
+
+/** The folder of one provider's answers, such as `answers/openai-gpt-4.1-mini-0123456789abcdef`. */
+export function answerCacheFolder(root: string, provider: string): string {
+  return join(root, 'answers', `${slug(provider)}-${sha256(provider).slice(0, 16)}`);
 }
 
 /** File names are limited to 255 bytes; the fingerprint, not the name, tells models apart. */

@@ -5,7 +5,7 @@ import { pythonInt } from '../../util/python-int.ts';
 const logprob = z.number().max(1e-6);
 
 /** What a judge said of one metric of one reply: all that its score is computed from. */
-const answerSchema = z.discriminatedUnion('kind', [
+export const answerSchema = z.discriminatedUnion('kind', [
   /** The most likely first tokens of the answer, with their natural log-probabilities. */
   z.object({ kind: z.literal('tokens'), tokens: z.array(z.tuple([z.string(), logprob])) }),
   /** The whole distribution over the answers "0" … "100", each followed by the end of the turn. */

@@ -1,0 +1,61 @@
+import { UsageError } from '../../errors.ts';
+import { openAnswerCache } from '../../store/answer-cache.ts';
+import { answerCacheFolder, cacheFolder } from '../../store/cache-folder.ts';
+import type { Patience } from '../../util/http/retry.ts';
+import type { JudgeSource } from '../judge.ts';
+import { lexicalJudges } from '../lexical-judge.ts';
+import { openRemoteProvider } from '../providers/open-provider.ts';
+import { type ProviderSpec, parseProviderSpec, providerForms } from '../providers/provider-spec.ts';
+import { remoteJudges } from './remote-judge.ts';
+
+export interface OpenJudgeOptions {
+  /** Sampled answers a metric; default 0 where the provider gives log-probabilities, else 5. */
+  readonly samples?: number | undefined;
+  /** Requests under way at once; default 16. */
+  readonly concurrency?: number | undefined;
+  /** Requests that may begin within a minute; default: as many as there are. */
+  readonly perMinute?: number | undefined;
+  /** Told of pauses that a person would wonder about. */
+  readonly onNote?: ((line: string) => void) | undefined;
+  /** Default: the process's own. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly patience?: Patience;
+  /** For tests: where a provider's own address leads instead. */
+  readonly base?: string;
+}
+
+/** How a judge is spelled, for help and messages. */
+export const judgeForms = `lexical, ${providerForms}`;
+
+const CONCURRENCY = 16;
+/** Samples of a provider that gives nothing else: their mean is uncertain by a few points, and the bill five times as long. */
+const SAMPLES = 5;
+
+/**
+ * Opens the judge that `--judge` names; see `judgeForms`. Nothing is asked yet.
+ *
+ * @throws UsageError for a name that is none, a missing key, and log-probabilities asked of a model that has none.
+ */
+export async function openJudge(name: string, options: OpenJudgeOptions = {}): Promise<JudgeSource> {
+  if (name === 'lexical') return lexicalJudges;
+  const spec = parseJudge(name);
+  if (spec.kind === 'local') throw new UsageError('local judges are not there yet');
+  const { concurrency = CONCURRENCY, perMinute, environment, patience, onNote, base } = options;
+  const provider = openRemoteProvider(spec, {
+    limits: { concurrency, perMinute },
+    onNote,
+    ...(environment === undefined ? {} : { environment }),
+    ...(patience === undefined ? {} : { patience }),
+    ...(base === undefined ? {} : { base }),
+  });
+  const samples = options.samples ?? (spec.kind === 'anthropic' ? SAMPLES : 0);
+  const cache = await openAnswerCache(answerCacheFolder(cacheFolder(environment), spec.id));
+  return remoteJudges({ provider, cache, samples, concurrency });
+}
+
+function parseJudge(name: string): ProviderSpec {
+  if (name.includes(':')) return parseProviderSpec(name);
+  throw new UsageError(`Expected a judge such as ${judgeForms}, got "${name}".`, {
+    details: { judge: name },
+  });
+}

@@ -1,0 +1,53 @@
+import type { Patience } from '../../util/http/retry.ts';
+import { type GateLimits, RequestGate } from '../../util/http/request-gate.ts';
+import { ANTHROPIC_VERSION, anthropicMessages } from './anthropic-messages.ts';
+import { ApiClient } from './api-client.ts';
+import type { ChatProvider } from './chat-provider.ts';
+import { openAiChat } from './openai-chat.ts';
+import { type ProviderKey, findProviderKey } from './provider-key.ts';
+import type { ProviderSpec } from './provider-spec.ts';
+
+export interface ProviderOptions {
+  readonly limits?: Partial<GateLimits>;
+  readonly patience?: Patience;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly onNote?: ((line: string) => void) | undefined;
+  /** For tests: where a provider's own address leads instead. */
+  readonly base?: string;
+}
+
+/** A provider that is asked over the network. */
+export type RemoteSpec = Exclude<ProviderSpec, { kind: 'local' }>;
+
+/** Requests at once, unless told otherwise: half a minute for a thousand, and within the smallest paid limits. */
+const CONCURRENCY = 16;
+/** Busy hours pass within minutes; a server that computes on a laptop may take a minute for an answer. */
+const patience: Patience = { attempts: 8, firstPauseMs: 1000, longestPauseMs: 60_000, stallMs: 180_000 };
+
+const addresses = { openai: 'https://api.openai.com/v1', anthropic: 'https://api.anthropic.com/v1' };
+
+/**
+ * Opens a provider that is asked over the network; nothing is sent yet.
+ *
+ * @throws UsageError where its key is missing.
+ */
+export function openRemoteProvider(spec: RemoteSpec, options: ProviderOptions = {}): ChatProvider {
+  const key = findProviderKey(spec, options.environment);
+  const client = new ApiClient({
+    id: spec.id,
+    base: options.base ?? (spec.kind === 'compatible' ? spec.base : addresses[spec.kind]),
+    headers: authorisation(spec.kind, key),
+    key,
+    patience: options.patience ?? patience,
+    gate: new RequestGate({ concurrency: CONCURRENCY, ...options.limits }),
+    onNote: options.onNote,
+  });
+  const { id, model } = spec;
+  if (spec.kind === 'anthropic') return anthropicMessages({ id, model, client });
+  return openAiChat({ id, model, client, official: spec.kind === 'openai' });
+}
+
+function authorisation(kind: RemoteSpec['kind'], { value }: ProviderKey): Record<string, string> {
+  if (kind === 'anthropic') return { 'x-api-key': value ?? '', 'anthropic-version': ANTHROPIC_VERSION };
+  return value === null ? {} : { authorization: `Bearer ${value}` };
+}
