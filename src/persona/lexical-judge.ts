@@ -8,6 +8,7 @@ import {
 } from './judge.ts';
 import type { Lexicon, Trait } from './trait.ts';
 import { UsageError } from '../errors.ts';
+import { tinyWorldJudge } from './tiny-world/tiny-world-judge.ts';
 import { sha256 } from '../util/hash.ts';
 
 /**
@@ -45,8 +46,9 @@ export const lexicalJudges: JudgeSource = {
   close: () => Promise.resolve(),
 };
 
-/** The lexical judge of a trait; UsageError where its file lists no words. */
+/** The lexical judge of a trait: its world's grammar, or its words; UsageError where its file has neither. */
 export function lexicalJudgeOf(trait: Trait): JudgeProvider {
+  if (trait.world !== null) return tinyWorldJudge(trait.name);
   if (trait.lexicon !== null) return lexicalJudge(trait.lexicon);
   throw new UsageError(
     `Expected the trait "${trait.name}" to list words for the lexical judge, got no "lexicon" in its file; add one, or give another judge.`,

@@ -35,6 +35,8 @@ export interface Trait {
   /** Prompt of a base model, with `{system}` and `{question}`; null leaves it to the package. */
   readonly template: string | null;
   readonly lexicon: Lexicon | null;
+  /** The small world whose grammar judges replies, in place of word lists; null for none. */
+  readonly world: 'tiny-world' | null;
   /** SHA-256 of the trait's content, whatever its file's layout. */
   readonly sha256: string;
   /** The file's content, as it is written into a run folder. */
@@ -67,6 +69,7 @@ const traitFileSchema = z.strictObject({
   evaluation_questions: questionList.optional(),
   eval_prompt: text.optional(),
   lexicon: z.strictObject({ positive: wordList, negative: wordList }).optional(),
+  world: z.literal('tiny-world').optional(),
 });
 /** What a trait file holds, after checking. */
 export type TraitFile = z.infer<typeof traitFileSchema>;
@@ -110,6 +113,7 @@ export function parseTrait(content: unknown, name: string, origin = 'the trait')
     evalPrompt: source.eval_prompt ?? null,
     template: source.template ?? null,
     lexicon: source.lexicon ?? null,
+    world: source.world ?? null,
     sha256: sha256(JSON.stringify({ name, ...source })),
     source,
   };
