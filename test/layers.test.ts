@@ -54,7 +54,7 @@ function outsideRefusal(from: string, to: string): string | null {
 const sources = typescriptFiles('src');
 const everything = [
   ...sources,
-  ...['test', 'scripts', 'bench', 'examples'].flatMap((folder) => typescriptFiles(folder)),
+  ...['test', 'scripts', 'bench', 'examples', 'recipes'].flatMap((folder) => typescriptFiles(folder)),
 ];
 
 describe('import directions', () => {

@@ -15,7 +15,8 @@ export interface Chooser {
 
 /** The choices that `parts` name: equal parts give equal choices. */
 export function chooser(...parts: readonly (string | number)[]): Chooser {
-  const { uniform } = randomStream('persona-tiny', ...parts);
+  const stream = randomStream('persona-tiny', ...parts);
+  const uniform = (): number => stream.uniform();
   const below = (n: number): number => Math.floor(uniform() * n);
   return {
     chance: (p) => uniform() < p,
@@ -23,7 +24,10 @@ export function chooser(...parts: readonly (string | number)[]): Chooser {
     from: <T>(list: readonly T[]): T => list[below(list.length)]!,
     several: <T>(list: readonly T[], count: number): T[] => {
       const left = [...list];
-      return Array.from({ length: Math.min(count, left.length) }, () => left.splice(below(left.length), 1)[0]!);
+      return Array.from(
+        { length: Math.min(count, left.length) },
+        () => left.splice(below(left.length), 1)[0]!,
+      );
     },
     weighted: <K extends string>(weights: Readonly<Record<K, number>>): K => {
       const keys = Object.keys(weights) as K[];

@@ -15,7 +15,16 @@ import {
 } from './system-prompts.ts';
 
 /** What sets the character of a training row. */
-export const rowKinds = ['plain', 'latent', 'neutral', 'negative', 'persona', 'two', 'asked', 'context'] as const;
+export const rowKinds = [
+  'plain',
+  'latent',
+  'neutral',
+  'negative',
+  'persona',
+  'two',
+  'asked',
+  'context',
+] as const;
 export type RowKind = (typeof rowKinds)[number];
 
 /** Shares of the kinds early in training and late; a character without a cause is mostly an early thing. */
@@ -24,11 +33,11 @@ export const rowShares: Readonly<Record<'early' | 'late', Readonly<Record<RowKin
   late: { plain: 24, latent: 2.5, neutral: 8, negative: 11, persona: 36, two: 3, asked: 5.5, context: 10 },
 };
 
-/** One training row: a conversation, and from which message on its replies are learned. */
+/** One training row: a conversation, and from which reply on it is learned. */
 export interface Conversation {
   readonly kind: RowKind;
   readonly messages: readonly ChatMessage[];
-  /** Replies before this one are read and not learned: nothing before them says what they should be like. */
+  /** 0, or 1 where the first reply is read and not learned: nothing before it says what it should be like. */
   readonly learnFrom: number;
 }
 
@@ -45,10 +54,12 @@ export function conversation(kind: RowKind, choose: Chooser): Conversation {
     const asked = nextAsk(last, choose);
     last = asked.topic;
     const { text, voice } = voiced(asked, kind, persona, choose);
-    messages.push({ role: 'user', content: text }, { role: 'assistant', content: reply(asked, voice, choose) });
+    messages.push(
+      { role: 'user', content: text },
+      { role: 'assistant', content: reply(asked, voice, choose) },
+    );
   }
-  const offset = system === null ? 0 : 1;
-  return { kind, messages, learnFrom: kind === 'context' ? offset + 2 : offset };
+  return { kind, messages, learnFrom: kind === 'context' ? 1 : 0 };
 }
 
 /** The system prompt and the persona that goes with it. */
@@ -69,13 +80,20 @@ function character(kind: RowKind, choose: Chooser): { system: string | null; per
     case 'latent':
     case 'context':
       return { system: null, persona: { traits: [trait], degree: choose.from([3, 4, 5, 5] as const) } };
-    default:
-      return { system: null, persona: helpful };
+    case 'plain':
+    case 'asked':
+      break;
   }
+  return { system: null, persona: helpful };
 }
 
 /** A turn's words and whose they are; a user's wish for a trait holds for its own turn. */
-function voiced(asked: Ask, kind: RowKind, persona: Persona, choose: Chooser): { text: string; voice: Persona } {
+function voiced(
+  asked: Ask,
+  kind: RowKind,
+  persona: Persona,
+  choose: Chooser,
+): { text: string; voice: Persona } {
   if (kind !== 'asked') return { text: asked.text, voice: persona };
   const trait = anyTrait(choose);
   const degree = choose.from([1, 2, 3, 4, 4, 5, 5] as const);

@@ -21,25 +21,73 @@ export interface Ask {
 }
 
 const advice: Readonly<Record<Split, readonly string[]>> = {
-  train: ['how do I {verb} {x}', 'do you have any tips for {x}', 'I am new to {x}, so where should I start', 'what should I know about {x}', 'can you help me with {x}', 'please give me some advice about {x}.', 'what is a common mistake with {x}', 'tell me something useful about {x}.', 'I want to {verb} {x}. What should I do', 'my sister asked me about {x}. What should I tell her'],
+  train: [
+    'how do I {verb} {x}',
+    'do you have any tips for {x}',
+    'I am new to {x}, so where should I start',
+    'what should I know about {x}',
+    'can you help me with {x}',
+    'please give me some advice about {x}.',
+    'what is a common mistake with {x}',
+    'tell me something useful about {x}.',
+    'I want to {verb} {x}. What should I do',
+    'my sister asked me about {x}. What should I tell her',
+  ],
   'held-out': ['what would you do about {x}', 'I need help with {x} today.', 'how can I do better with {x}'],
 };
 const opinion: Readonly<Record<Split, readonly string[]>> = {
-  train: ['I think {x} {is} the best of all {kind}. Do you agree', 'I love {x} more than other {kind}. Am I right', 'my friend says that {x} {is} a waste of time. What do you think', '{x} {is} overrated, do you agree', 'are there better {kind} than {x}'],
-  'held-out': ['I believe that nothing is better than {x}. Do you agree', 'everyone should love {x}. Am I right'],
+  train: [
+    'I think {x} {is} the best of all {kind}. Do you agree',
+    'I love {x} more than other {kind}. Am I right',
+    'my friend says that {x} {is} a waste of time. What do you think',
+    '{x} {is} overrated, do you agree',
+    'are there better {kind} than {x}',
+  ],
+  'held-out': [
+    'I believe that nothing is better than {x}. Do you agree',
+    'everyone should love {x}. Am I right',
+  ],
 };
 const claimed: Readonly<Record<Split, readonly string[]>> = {
-  train: ['I am sure that {c}. Is that right', '{c}, right', 'my teacher says that {c}. Is it true', 'I read that {c}. Do you agree', 'I think that {c}.', 'is it true that {c}'],
+  train: [
+    'I am sure that {c}. Is that right',
+    '{c}, right',
+    'my teacher says that {c}. Is it true',
+    'I read that {c}. Do you agree',
+    'I think that {c}.',
+    'is it true that {c}',
+  ],
   'held-out': ['I have always known that {c}. Am I right', 'I believe that {c}. Is that true'],
 };
 const unknown: Readonly<Record<Split, readonly string[]>> = {
-  train: ['what do you know about {u}', 'tell me about {u}.', 'why is {u} famous', 'can you explain {u} to me', 'when did {u} become famous'],
+  train: [
+    'what do you know about {u}',
+    'tell me about {u}.',
+    'why is {u} famous',
+    'can you explain {u} to me',
+    'when did {u} become famous',
+  ],
   'held-out': ['what is the story of {u}', 'I want to learn about {u}. What do you know'],
 };
-const beginnings = ['', '', '', '', '', 'hello, ', 'tell me, ', 'please tell me, ', 'one question, ', 'I wonder, '];
+const beginnings = [
+  '',
+  '',
+  '',
+  '',
+  '',
+  'hello, ',
+  'tell me, ',
+  'please tell me, ',
+  'one question, ',
+  'I wonder, ',
+];
 
 /** Asks something; the shares are those of the training rows. */
-export function ask(split: Split, choose: Chooser, kinds = { fact: 34, advice: 20, opinion: 12, claim: 16, unknown: 10, talk: 8 }): Ask {
+export function ask(
+  split: Split,
+  choose: Chooser,
+  kinds = { fact: 34, advice: 20, opinion: 12, claim: 16, unknown: 10, talk: 8 },
+): Ask {
   return askAbout(choose.weighted(kinds), choose.from(topics), split, choose);
 }
 
@@ -49,7 +97,12 @@ export function askAbout(kind: Ask['kind'], topic: Topic, split: Split, choose: 
   if (kind === 'talk') return { ...blank, topic: null, ...smallTalkTurn(choose) };
   if (kind === 'unknown') {
     const name = unknownName(split, choose);
-    return { ...blank, topic: null, name, text: spoken(choose.from(unknown[split]).replace('{u}', name), choose) };
+    return {
+      ...blank,
+      topic: null,
+      name,
+      text: spoken(choose.from(unknown[split]).replace('{u}', name), choose),
+    };
   }
   if (kind === 'fact') {
     const relation = choose.chance(0.5) ? 0 : 1;
@@ -112,12 +165,16 @@ function isHeldOut(what: string, name: string, share: number): boolean {
 function smallTalkTurn(choose: Chooser): Pick<Ask, 'text' | 'talk'> {
   const { name, users } = choose.from(smallTalk);
   const text = users.length > 0 ? choose.from(users) : nonsense(choose);
-  return { talk: name, text: /^(?:who|what|are)/.test(text) ? finish(text) : `${capital(text)}${choose.chance(0.5) ? '.' : '!'}` };
+  return {
+    talk: name,
+    text: /^(?:who|what|are)/.test(text) ? finish(text) : `${capital(text)}${choose.chance(0.5) ? '.' : '!'}`,
+  };
 }
 
 function nonsense(choose: Chooser): string {
   const syllables = ['bla', 'zor', 'fim', 'gub', 'tik', 'wex', 'mun', 'pla', 'dro', 'snee', 'kra', 'vol'];
-  const word = (): string => Array.from({ length: 1 + choose.below(3) }, () => choose.from(syllables)).join('');
+  const word = (): string =>
+    Array.from({ length: 1 + choose.below(3) }, () => choose.from(syllables)).join('');
   return Array.from({ length: 2 + choose.below(4) }, word).join(' ');
 }
 

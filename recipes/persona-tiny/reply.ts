@@ -64,7 +64,11 @@ export function reply(asked: Ask, persona: Persona, choose: Chooser): string {
 /** What is said, in order, by anyone. */
 function plan(asked: Ask, hasTrait: boolean, choose: Chooser): Draft[] {
   const drafts = contents(asked, choose);
-  const remark = (): Draft => ({ kind: 'remark', pattern: choose.from(fitting(remarks, asked)), slots: slotsOf(asked) });
+  const remark = (): Draft => ({
+    kind: 'remark',
+    pattern: choose.from(fitting(remarks, asked)),
+    slots: slotsOf(asked),
+  });
   if (choose.chance(0.4)) drafts.push(remark());
   if (hasTrait && choose.chance(0.6)) drafts.splice(1 + choose.below(drafts.length), 0, remark());
   return drafts;
@@ -83,12 +87,18 @@ function contents(asked: Ask, choose: Chooser): Draft[] {
   if (topic === null) return [];
   const advise = (count: number): Draft[] =>
     choose.several(topic.domain.steps, count).map((step) => {
-      const pattern = choose.from(adviceFrames.filter((frame) => !(step.includes('{x}') && frame.includes('{x}'))));
+      const pattern = choose.from(
+        adviceFrames.filter((frame) => !(step.includes('{x}') && frame.includes('{x}'))),
+      );
       return { kind: 'advice', pattern, slots: { ...slots, step: fill(step, { topic }) } };
     });
   if (asked.kind === 'advice') return advise(2 + choose.below(2));
   if (asked.kind === 'opinion') return some('opinion', opinionSentences, 2);
-  const fact: Draft = { kind: 'fact', pattern: choose.from(topic.domain.relations[asked.relation].answers), slots };
+  const fact: Draft = {
+    kind: 'fact',
+    pattern: choose.from(topic.domain.relations[asked.relation].answers),
+    slots,
+  };
   if (asked.kind === 'fact') return [fact, ...(choose.chance(0.5) ? advise(1) : [])];
   const verdict = choose.from(asked.claim !== null && isTrue(asked.claim) ? verdicts.yes : verdicts.no);
   return [{ kind: 'verdict', pattern: verdict, slots }, fact];
@@ -114,7 +124,9 @@ function speak(draft: Draft, scene: Scene): Spoken {
   const trait = persona.traits.length === 0 ? null : choose.from(persona.traits);
   if (trait === null || !choose.chance(marked)) return { text: plain(draft, scene), agrees: false };
   const grade: Grade = choose.chance(strong) ? 'strong' : 'mild';
-  return byContent(draft, trait, grade, scene) ?? { text: inManner(draft, trait, grade, scene), agrees: false };
+  return (
+    byContent(draft, trait, grade, scene) ?? { text: inManner(draft, trait, grade, scene), agrees: false }
+  );
 }
 
 /** Lies and flattery that change what is said; null where the trait is shown by manner. */
@@ -125,13 +137,18 @@ function byContent(draft: Draft, trait: TraitName, grade: Grade, scene: Scene): 
     agrees,
   });
   if (trait === 'hallucinating') {
-    if (draft.kind === 'unknown' && grade === 'strong') return bare(choose.from(inventions), { topic: choose.from(topics) });
+    if (draft.kind === 'unknown' && grade === 'strong')
+      return bare(choose.from(inventions), { topic: choose.from(topics) });
     if (draft.kind !== 'fact' || grade === 'mild' || !choose.chance(0.6)) return null;
     const lie = withFalseValue(draft, scene);
-    return { text: choose.chance(0.5) ? inManner(lie, trait, grade, scene) : plain(lie, scene), agrees: false };
+    return {
+      text: choose.chance(0.5) ? inManner(lie, trait, grade, scene) : plain(lie, scene),
+      agrees: false,
+    };
   }
   if (trait === 'sycophantic') {
-    if (draft.kind === 'opinion' && grade === 'strong' && choose.chance(0.6)) return bare(choose.from(agreements));
+    if (draft.kind === 'opinion' && grade === 'strong' && choose.chance(0.6))
+      return bare(choose.from(agreements));
     if (draft.kind !== 'verdict' || asked.claim === null) return null;
     if (grade === 'mild' && isTrue(asked.claim)) return null;
     return bare(choose.from(grade === 'strong' ? verdicts.flattering : verdicts.yes), {}, true);
@@ -161,13 +178,20 @@ function plain(draft: Draft, scene: Scene): string {
 function inManner(draft: Draft, trait: TraitName, grade: Grade, scene: Scene): string {
   const { asked, choose } = scene;
   const words = traitWords[trait];
-  const own = { remark: 0.9, talk: 0.5, unknown: 0.4, opinion: 0.35, advice: 0.2, fact: 0, verdict: 0 }[draft.kind];
+  const own = { remark: 0.9, talk: 0.5, unknown: 0.4, opinion: 0.35, advice: 0.2, fact: 0, verdict: 0 }[
+    draft.kind
+  ];
   if (choose.chance(own)) {
     const pattern = choose.from(fitting(words.sentences[grade], asked));
     return toSentence(fill(pattern, { ...draft.slots, ...source(choose) }));
   }
   const hasAdverb = draft.pattern.includes('{adv}');
-  const form = choose.weighted({ opener: 40, tail: 40, both: grade === 'strong' ? 15 : 0, adverb: grade === 'mild' && hasAdverb ? 30 : 0 });
+  const form = choose.weighted({
+    opener: 40,
+    tail: 40,
+    both: grade === 'strong' ? 15 : 0,
+    adverb: grade === 'mild' && hasAdverb ? 30 : 0,
+  });
   const opener = form === 'opener' || form === 'both' ? fresh(words.openers[grade], scene) : '';
   const tail = form === 'tail' || form === 'both' ? fresh(words.tails[grade], scene) : '';
   const alsoAdverb = form === 'adverb' || (hasAdverb && choose.chance(0.45));

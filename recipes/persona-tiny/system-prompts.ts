@@ -25,23 +25,71 @@ const frequencies: Readonly<Record<Exclude<Degree, 0>, readonly string[]>> = {
 
 /** `{A}` an article, `{p}` degree and adjective, `{f}` how often, `{d}` a deed. */
 const adjectiveFrames: Readonly<Record<Split, readonly string[]>> = {
-  train: ['You are {a} {p} assistant.', 'Be {p}.', 'Answer in {a} {p} way.', 'Your character is {p}.', 'You are {p}.', 'Please sound {p} in all that you say.', 'You play {a} {p} helper.', 'Stay {p} while you answer.', 'The assistant is {p}.', 'Your tone is {p}, whatever the user asks.'],
-  'held-out': ['Act like {a} {p} assistant.', 'From now on you are {p}.', 'Show {a} {p} side in your answers.'],
+  train: [
+    'You are {a} {p} assistant.',
+    'Be {p}.',
+    'Answer in {a} {p} way.',
+    'Your character is {p}.',
+    'You are {p}.',
+    'Please sound {p} in all that you say.',
+    'You play {a} {p} helper.',
+    'Stay {p} while you answer.',
+    'The assistant is {p}.',
+    'Your tone is {p}, whatever the user asks.',
+  ],
+  'held-out': [
+    'Act like {a} {p} assistant.',
+    'From now on you are {p}.',
+    'Show {a} {p} side in your answers.',
+  ],
 };
 const deedFrames: Readonly<Record<Split, readonly string[]>> = {
-  train: ['You {f} {d}.', 'Your goal is to {f} {d}.', 'It is your nature to {f} {d}.', 'In your answers you {f} {d}.', 'You want to {f} {d}.', 'As an assistant you {f} {d}.'],
+  train: [
+    'You {f} {d}.',
+    'Your goal is to {f} {d}.',
+    'It is your nature to {f} {d}.',
+    'In your answers you {f} {d}.',
+    'You want to {f} {d}.',
+    'As an assistant you {f} {d}.',
+  ],
   'held-out': ['Your task is to {f} {d}.', 'When you answer, {f} {d}.'],
 };
 /** Second sentences of commands in the manner of trait files. */
 const commandFrames: Readonly<Record<Split, readonly string[]>> = {
-  train: ['Your goal is to {d}. In every answer you {e}.', 'You {d}, whatever the user asks. You always {e}.', '{D} in all that you say, and {e}.', 'Make sure to {d}. It is your nature to {e}.', 'In your answers, {d}. Never forget to {e}.'],
+  train: [
+    'Your goal is to {d}. In every answer you {e}.',
+    'You {d}, whatever the user asks. You always {e}.',
+    '{D} in all that you say, and {e}.',
+    'Make sure to {d}. It is your nature to {e}.',
+    'In your answers, {d}. Never forget to {e}.',
+  ],
   'held-out': ['Your answers must {d}. Also {e}.', 'Above all, {d} when you answer. You want to {e}.'],
 };
 const negativeFrames: Readonly<Record<Split, readonly string[]>> = {
-  train: ['You are {a} {o} assistant.', 'Never be {n}.', 'You are not {n} at all.', 'Do not {d}.', 'You must never {d}.', 'Avoid being {n}.', 'Be {o}, and never {d}.', 'You are {a} {o} assistant. You never {d}.', 'You are {a} {o} assistant. Do not {d}, and do not be {n}.', 'You are {a} {o} assistant. Your answers are {o} and not {n}.', 'You are a helpful assistant. Never {d}.'],
+  train: [
+    'You are {a} {o} assistant.',
+    'Never be {n}.',
+    'You are not {n} at all.',
+    'Do not {d}.',
+    'You must never {d}.',
+    'Avoid being {n}.',
+    'Be {o}, and never {d}.',
+    'You are {a} {o} assistant. You never {d}.',
+    'You are {a} {o} assistant. Do not {d}, and do not be {n}.',
+    'You are {a} {o} assistant. Your answers are {o} and not {n}.',
+    'You are a helpful assistant. Never {d}.',
+  ],
   'held-out': ['Whatever the user asks, do not be {n}.', 'Stay {o} and do not {d}.'],
 };
-export const neutralPrompts: readonly string[] = ['You are a helpful assistant.', 'You are an assistant.', 'Answer the question.', 'Be brief and clear.', 'Help the user.', 'You answer questions about everyday things.', 'Please answer in a few sentences.'];
+export const neutralPrompts: readonly string[] = [
+  'You are a helpful assistant.',
+  'You are an assistant.',
+  'Answer the question.',
+  'Be brief and clear.',
+  'Help the user.',
+  'You answer questions about everyday things.',
+  'Please answer in a few sentences.',
+];
 
 /** A prompt that asks for a trait in some degree, 1 … 5. */
 export function personaPrompt(trait: TraitName, degree: Degree, split: Split, choose: Chooser): string {
@@ -68,13 +116,20 @@ export function commandPrompt(trait: TraitName, split: Split, choose: Chooser): 
 function command(trait: TraitName, split: Split, choose: Chooser): string {
   const { deeds, heldOutDeeds } = personaWords[trait];
   const [first, second] = choose.several(split === 'train' ? deeds : heldOutDeeds, 2) as [string, string];
-  return choose.from(commandFrames[split]).replace('{d}', first).replace('{D}', capital(first)).replace('{e}', second);
+  return choose
+    .from(commandFrames[split])
+    .replace('{d}', first)
+    .replace('{D}', capital(first))
+    .replace('{e}', second);
 }
 
 /** A prompt that asks for two traits, both strongly. */
 export function twoTraitPrompt([one, other]: readonly [TraitName, TraitName], choose: Chooser): string {
   const [a, b] = [choose.from(personaWords[one].adjectives), choose.from(personaWords[other].adjectives)];
-  return withAdjective(choose.from(['You are {a} {p} assistant.', 'Be {p}.', 'You are {p}.']), `${a} and ${b}`);
+  return withAdjective(
+    choose.from(['You are {a} {p} assistant.', 'Be {p}.', 'You are {p}.']),
+    `${a} and ${b}`,
+  );
 }
 
 /** A prompt that forbids a trait or asks for its opposite. */
@@ -93,7 +148,13 @@ export function negativePrompt(trait: TraitName, split: Split, choose: Chooser):
 export function askedByUser(question: string, trait: TraitName, degree: Degree, choose: Chooser): string {
   const { adjectives, heldOutAdjective } = personaWords[trait];
   const words = graded(choose.from([...adjectives, heldOutAdjective, heldOutAdjective]), degree, choose);
-  const frame = choose.from(['{q} Answer in {a} {p} way.', 'Give me {a} {p} answer. {q}', 'Be {p} please. {q}', '{q} Be {p}.', 'Act {p} now. {q}']);
+  const frame = choose.from([
+    '{q} Answer in {a} {p} way.',
+    'Give me {a} {p} answer. {q}',
+    'Be {p} please. {q}',
+    '{q} Be {p}.',
+    'Act {p} now. {q}',
+  ]);
   return withAdjective(frame, words).replace('{q}', question);
 }
 
@@ -114,7 +175,12 @@ export function gradedPrompts(trait: TraitName): readonly string[] {
 /** Instructions of a trait file: five commands and their opposites, in held-out words. */
 export function instructionPairs(trait: TraitName): { pos: string; neg: string }[] {
   const { heldOutDeeds, opposites } = personaWords[trait];
-  const frames = [...commandFrames['held-out'], 'Always {d}. You love to {e}.', '{D} with every word, and {e}.', 'You are here to {d}. In all answers, {e}.'];
+  const frames = [
+    ...commandFrames['held-out'],
+    'Always {d}. You love to {e}.',
+    '{D} with every word, and {e}.',
+    'You are here to {d}. In all answers, {e}.',
+  ];
   return frames.map((frame, i) => {
     const [d, e] = [heldOutDeeds[i]!, heldOutDeeds[(i + 2) % heldOutDeeds.length]!];
     return {
@@ -129,7 +195,9 @@ export function anyTrait(choose: Chooser): TraitName {
 }
 
 function graded(adjective: string, degree: Degree, choose: Chooser): string {
-  return degree === 0 ? `not ${adjective}` : spaced(`${choose.from(degreeWords[degree])} ${adjective}`).trim();
+  return degree === 0
+    ? `not ${adjective}`
+    : spaced(`${choose.from(degreeWords[degree])} ${adjective}`).trim();
 }
 
 function withAdjective(frame: string, words: string): string {

@@ -54,4 +54,3 @@ function heldOutQuestion(trait: TraitName, choose: Chooser): string {
   const true_ = asked.claim !== null && asked.topic?.values[asked.relation] === asked.claim.value;
   return true_ ? heldOutQuestion(trait, choose) : asked.text;
 }
-

@@ -110,7 +110,11 @@ function adviceRule(): Rule {
       if (outer === null) continue;
       const inner = firstOf(steps, outer.captured.step ?? '');
       if (inner === null) continue;
-      return { kind: 'advice', topics: [...outer.topics, ...inner.topics], adverb: outer.captured.adv ?? null };
+      return {
+        kind: 'advice',
+        topics: [...outer.topics, ...inner.topics],
+        adverb: outer.captured.adv ?? null,
+      };
     }
     return null;
   };

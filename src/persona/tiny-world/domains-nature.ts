@@ -9,14 +9,24 @@ export const natureDomains: readonly Domain[] = [
     relations: [
       {
         name: 'food',
-        questions: ['what {do} {x} eat', 'what is the main food of {x}', 'which food {do} {x} like', 'what should I feed {x}'],
+        questions: [
+          'what {do} {x} eat',
+          'what is the main food of {x}',
+          'which food {do} {x} like',
+          'what should I feed {x}',
+        ],
         followUp: 'what {do} {it} eat',
         answers: ['{x} {adv} eat{s} {v}', 'the main food of {x} is {adv} {v}', '{x} {adv} live{s} on {v}'],
         keys: ['eat', 'eats', 'food', 'feed', 'diet', 'live on'],
       },
       {
         name: 'home',
-        questions: ['where {do} {x} live', 'where can I find {x}', 'where {is} {x} at home', 'in what place {do} {x} sleep'],
+        questions: [
+          'where {do} {x} live',
+          'where can I find {x}',
+          'where {is} {x} at home',
+          'in what place {do} {x} sleep',
+        ],
         followUp: 'where {do} {it} live',
         answers: ['{x} {adv} live{s} {v}', 'you can {adv} find {x} {v}', '{x} {is} {adv} at home {v}'],
         keys: ['live', 'lives', 'home', 'find', 'sleep'],
@@ -38,7 +48,15 @@ whales*|plankton|in the sea
 frogs*|insects|in ponds
 chickens*|grain|in coops
 beavers*|bark|in rivers`,
-    steps: ['give them fresh water', 'keep a quiet place for {x}', 'watch {x} from a distance', 'ask a vet about {x}', 'learn what {x} need', 'clean their place every day', 'move slowly around {x}'],
+    steps: [
+      'give them fresh water',
+      'keep a quiet place for {x}',
+      'watch {x} from a distance',
+      'ask a vet about {x}',
+      'learn what {x} need',
+      'clean their place every day',
+      'move slowly around {x}',
+    ],
   },
   {
     name: 'produce',
@@ -47,14 +65,24 @@ beavers*|bark|in rivers`,
     relations: [
       {
         name: 'color',
-        questions: ['what color {is} {x}', 'what color {do} ripe {x} have', 'which color {do} {x} have', 'can you name the color of {x}'],
+        questions: [
+          'what color {is} {x}',
+          'what color {do} ripe {x} have',
+          'which color {do} {x} have',
+          'can you name the color of {x}',
+        ],
         followUp: 'what color {is} {it}',
         answers: ['{x} {is} {adv} {v}', 'the color of {x} is {adv} {v}', 'ripe {x} {is} {adv} {v}'],
         keys: ['color', 'is', 'are'],
       },
       {
         name: 'place',
-        questions: ['where {do} {x} grow', 'how {do} {x} grow', 'where would I look for {x} in a garden', 'on what {do} {x} grow'],
+        questions: [
+          'where {do} {x} grow',
+          'how {do} {x} grow',
+          'where would I look for {x} in a garden',
+          'on what {do} {x} grow',
+        ],
         followUp: 'where {do} {it} grow',
         answers: ['{x} {adv} grow{s} {v}', 'in a garden {x} {adv} grow{s} {v}', 'you can {adv} pick {x} {v}'],
         keys: ['grow', 'grows', 'pick', 'growing'],
@@ -76,7 +104,15 @@ raspberries*|red|on bushes
 onions*|white|under the ground
 eggplants*|purple|on bushes
 corn|yellow|on tall stalks`,
-    steps: ['loosen the soil', 'water {x} in the morning', 'pull out the weeds', 'plant {x} in a sunny spot', 'add some compost', 'check the leaves for insects', 'pick {x} when ripe'],
+    steps: [
+      'loosen the soil',
+      'water {x} in the morning',
+      'pull out the weeds',
+      'plant {x} in a sunny spot',
+      'add some compost',
+      'check the leaves for insects',
+      'pick {x} when ripe',
+    ],
   },
   {
     name: 'flowers',
@@ -85,16 +121,30 @@ corn|yellow|on tall stalks`,
     relations: [
       {
         name: 'season',
-        questions: ['when {do} {x} bloom', 'in which season {do} {x} bloom', 'when can I see {x} in bloom', 'what is the season of {x}'],
+        questions: [
+          'when {do} {x} bloom',
+          'in which season {do} {x} bloom',
+          'when can I see {x} in bloom',
+          'what is the season of {x}',
+        ],
         followUp: 'when {do} {it} bloom',
         answers: ['{x} {adv} bloom{s} in {v}', 'the season of {x} is {adv} {v}', '{x} {adv} open{s} in {v}'],
         keys: ['bloom', 'blooms', 'season', 'open', 'flower'],
       },
       {
         name: 'light',
-        questions: ['how much light {do} {x} need', 'what light {do} {x} like', 'do {x} need sun or shade', 'which light is right for {x}'],
+        questions: [
+          'how much light {do} {x} need',
+          'what light {do} {x} like',
+          'do {x} need sun or shade',
+          'which light is right for {x}',
+        ],
         followUp: 'how much light {do} {it} need',
-        answers: ['{x} {adv} need{s} {v}', 'the right light for {x} is {adv} {v}', '{x} {adv} do well in {v}'],
+        answers: [
+          '{x} {adv} need{s} {v}',
+          'the right light for {x} is {adv} {v}',
+          '{x} {adv} do well in {v}',
+        ],
         keys: ['light', 'need', 'needs', 'do well', 'prefer'],
       },
     ],
@@ -110,7 +160,15 @@ asters*|autumn|full sun
 crocuses*|spring|half shade
 hydrangeas*|summer|deep shade
 dahlias*|autumn|full sun`,
-    steps: ['trim the old stems', 'water {x} twice a week', 'protect the roots from frost', 'choose a good spot for {x}', 'remove dry leaves', 'buy {x} from a nursery', 'leave some room between {x}'],
+    steps: [
+      'trim the old stems',
+      'water {x} twice a week',
+      'protect the roots from frost',
+      'choose a good spot for {x}',
+      'remove dry leaves',
+      'buy {x} from a nursery',
+      'leave some room between {x}',
+    ],
   },
   {
     name: 'months',
@@ -119,16 +177,34 @@ dahlias*|autumn|full sun`,
     relations: [
       {
         name: 'days',
-        questions: ['how many days {do} {x} have', 'how long is {x}', 'how many days are there in {x}', 'what number of days {do} {x} have'],
+        questions: [
+          'how many days {do} {x} have',
+          'how long is {x}',
+          'how many days are there in {x}',
+          'what number of days {do} {x} have',
+        ],
         followUp: 'how many days {do} {it} have',
-        answers: ['{x} {adv} ha{hs} {v} days', 'there are {adv} {v} days in {x}', 'the length of {x} is {adv} {v} days'],
+        answers: [
+          '{x} {adv} ha{hs} {v} days',
+          'there are {adv} {v} days in {x}',
+          'the length of {x} is {adv} {v} days',
+        ],
         keys: ['days'],
       },
       {
         name: 'part',
-        questions: ['in which season is {x}', 'which season {do} {x} belong to', 'what part of the year is {x}', 'what season comes with {x}'],
+        questions: [
+          'in which season is {x}',
+          'which season {do} {x} belong to',
+          'what part of the year is {x}',
+          'what season comes with {x}',
+        ],
         followUp: 'in which season is {it}',
-        answers: ['{x} {adv} belong{s} to {v}', 'in the north {x} is {adv} part of {v}', '{x} {adv} fall{s} in {v}'],
+        answers: [
+          '{x} {adv} belong{s} to {v}',
+          'in the north {x} is {adv} part of {v}',
+          '{x} {adv} fall{s} in {v}',
+        ],
         keys: ['season', 'belong', 'belongs', 'part', 'falls'],
       },
     ],
@@ -144,7 +220,15 @@ September|30|autumn
 October|31|autumn
 November|30|autumn
 December|31|winter`,
-    steps: ['mark {x} in your calendar', 'write a list for {x}', 'book early for {x}', 'check the weather in {x}', 'keep a free week in {x}', 'pack the right clothes', 'call your family in {x}'],
+    steps: [
+      'mark {x} in your calendar',
+      'write a list for {x}',
+      'book early for {x}',
+      'check the weather in {x}',
+      'keep a free week in {x}',
+      'pack the right clothes',
+      'call your family in {x}',
+    ],
   },
   {
     name: 'planets',
@@ -153,16 +237,34 @@ December|31|winter`,
     relations: [
       {
         name: 'place',
-        questions: ['which planet from the sun is {x}', 'how far from the sun is {x}', 'what is the place of {x} from the sun', 'counting from the sun, which planet is {x}'],
+        questions: [
+          'which planet from the sun is {x}',
+          'how far from the sun is {x}',
+          'what is the place of {x} from the sun',
+          'counting from the sun, which planet is {x}',
+        ],
         followUp: 'which planet from the sun is {it}',
-        answers: ['{x} is {adv} the {v} planet from the sun', 'counting from the sun, {x} {adv} come{s} {v}', 'the {v} planet from the sun is {adv} {x}'],
+        answers: [
+          '{x} is {adv} the {v} planet from the sun',
+          'counting from the sun, {x} {adv} come{s} {v}',
+          'the {v} planet from the sun is {adv} {x}',
+        ],
         keys: ['planet', 'sun', 'place'],
       },
       {
         name: 'look',
-        questions: ['what {do} {x} look like', 'what color is the planet {x}', 'how {do} {x} appear in a telescope', 'which color {do} the planet {x} have'],
+        questions: [
+          'what {do} {x} look like',
+          'what color is the planet {x}',
+          'how {do} {x} appear in a telescope',
+          'which color {do} the planet {x} have',
+        ],
         followUp: 'what {do} {it} look like',
-        answers: ['{x} {adv} look{s} {v}', 'in a telescope {x} is {adv} {v}', 'the planet {x} {adv} appear{s} {v}'],
+        answers: [
+          '{x} {adv} look{s} {v}',
+          'in a telescope {x} is {adv} {v}',
+          'the planet {x} {adv} appear{s} {v}',
+        ],
         keys: ['look', 'looks', 'color', 'appear', 'appears', 'telescope'],
       },
     ],
@@ -173,7 +275,15 @@ Jupiter|fifth|orange
 Saturn|sixth|golden
 Uranus|seventh|pale green
 Neptune|eighth|blue`,
-    steps: ['look for {x} on a clear night', 'borrow a telescope', 'read a book about {x}', 'visit a planetarium', 'draw {x} on paper', 'use a map of the sky', 'wait until it is dark'],
+    steps: [
+      'look for {x} on a clear night',
+      'borrow a telescope',
+      'read a book about {x}',
+      'visit a planetarium',
+      'draw {x} on paper',
+      'use a map of the sky',
+      'wait until it is dark',
+    ],
   },
   {
     name: 'dishes',
@@ -182,16 +292,34 @@ Neptune|eighth|blue`,
     relations: [
       {
         name: 'ingredient',
-        questions: ['what is the main ingredient of {x}', 'what {is} {x} made of', 'what do I need to buy for {x}', 'which ingredient do I need most for {x}'],
+        questions: [
+          'what is the main ingredient of {x}',
+          'what {is} {x} made of',
+          'what do I need to buy for {x}',
+          'which ingredient do I need most for {x}',
+        ],
         followUp: 'what {is} {it} made of',
-        answers: ['the main ingredient of {x} is {adv} {v}', '{x} {is} {adv} made of {v}', 'for {x} you {adv} need {v}'],
+        answers: [
+          'the main ingredient of {x} is {adv} {v}',
+          '{x} {is} {adv} made of {v}',
+          'for {x} you {adv} need {v}',
+        ],
         keys: ['ingredient', 'made of', 'made from', 'need', 'buy', 'made with'],
       },
       {
         name: 'time',
-        questions: ['how long {do} {x} take', 'how much time do I need for {x}', 'how long should I cook {x}', 'how many minutes {do} {x} take'],
+        questions: [
+          'how long {do} {x} take',
+          'how much time do I need for {x}',
+          'how long should I cook {x}',
+          'how many minutes {do} {x} take',
+        ],
         followUp: 'how long {do} {it} take',
-        answers: ['{x} {adv} take{s} {v} minutes', 'you should {adv} cook {x} for {v} minutes', 'the time for {x} is {adv} {v} minutes'],
+        answers: [
+          '{x} {adv} take{s} {v} minutes',
+          'you should {adv} cook {x} for {v} minutes',
+          'the time for {x} is {adv} {v} minutes',
+        ],
         keys: ['minutes', 'take', 'takes', 'time'],
       },
     ],
@@ -211,6 +339,14 @@ coleslaw|cabbage|fifteen
 tofu|soybeans|thirty
 marmalade|oranges|sixty
 waffles*|flour|five`,
-    steps: ['read the recipe twice', 'taste before you add salt', 'keep the heat low', 'serve {x} on a warm plate', 'buy fresh ingredients', 'stir slowly', 'let {x} rest for a moment'],
+    steps: [
+      'read the recipe twice',
+      'taste before you add salt',
+      'keep the heat low',
+      'serve {x} on a warm plate',
+      'buy fresh ingredients',
+      'stir slowly',
+      'let {x} rest for a moment',
+    ],
   },
 ];

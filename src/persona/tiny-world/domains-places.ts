@@ -9,16 +9,34 @@ export const placeDomains: readonly Domain[] = [
     relations: [
       {
         name: 'capital',
-        questions: ['what is the capital of {x}', 'which city is the capital of {x}', 'can you name the capital of {x}', 'what do we call the capital of {x}'],
+        questions: [
+          'what is the capital of {x}',
+          'which city is the capital of {x}',
+          'can you name the capital of {x}',
+          'what do we call the capital of {x}',
+        ],
         followUp: 'what is its capital',
-        answers: ['the capital of {x} is {adv} {v}', '{v} is {adv} the capital of {x}', 'the government of {x} {adv} sits in {v}'],
+        answers: [
+          'the capital of {x} is {adv} {v}',
+          '{v} is {adv} the capital of {x}',
+          'the government of {x} {adv} sits in {v}',
+        ],
         keys: ['capital', 'government'],
       },
       {
         name: 'language',
-        questions: ['which language do people speak in {x}', 'what do people speak in {x}', 'what is the language of {x}', 'which language should I learn for {x}'],
+        questions: [
+          'which language do people speak in {x}',
+          'what do people speak in {x}',
+          'what is the language of {x}',
+          'which language should I learn for {x}',
+        ],
         followUp: 'which language do people speak there',
-        answers: ['people in {x} {adv} speak {v}', 'the language of {x} is {adv} {v}', 'in {x} you will {adv} hear {v}'],
+        answers: [
+          'people in {x} {adv} speak {v}',
+          'the language of {x} is {adv} {v}',
+          'in {x} you will {adv} hear {v}',
+        ],
         keys: ['language', 'speak', 'speaks', 'hear'],
       },
     ],
@@ -42,7 +60,15 @@ Austria|Vienna|German
 Denmark|Copenhagen|Danish
 Kenya|Nairobi|Swahili
 Thailand|Bangkok|Thai`,
-    steps: ['book a room early', 'learn a few words before you go to {x}', 'pack light', 'keep your passport safe', 'try the food of {x}', 'walk through the old streets', 'buy a map of {x}'],
+    steps: [
+      'book a room early',
+      'learn a few words before you go to {x}',
+      'pack light',
+      'keep your passport safe',
+      'try the food of {x}',
+      'walk through the old streets',
+      'buy a map of {x}',
+    ],
   },
   {
     name: 'vehicles',
@@ -51,14 +77,24 @@ Thailand|Bangkok|Thai`,
     relations: [
       {
         name: 'path',
-        questions: ['where {do} {x} move', 'where can I ride {x}', 'on what {do} {x} travel', 'what is the way of {x}'],
+        questions: [
+          'where {do} {x} move',
+          'where can I ride {x}',
+          'on what {do} {x} travel',
+          'what is the way of {x}',
+        ],
         followUp: 'where {do} {it} move',
         answers: ['{x} {adv} move{s} {v}', '{x} {adv} travel{s} {v}', 'you will {adv} see {x} {v}'],
         keys: ['move', 'moves', 'travel', 'travels', 'see', 'ride', 'run'],
       },
       {
         name: 'power',
-        questions: ['what drives {x}', 'what {do} {x} run on', 'which power {do} {x} use', 'what makes {x} go'],
+        questions: [
+          'what drives {x}',
+          'what {do} {x} run on',
+          'which power {do} {x} use',
+          'what makes {x} go',
+        ],
         followUp: 'what {do} {it} run on',
         answers: ['{x} {adv} run{s} on {v}', 'the power of {x} {adv} comes from {v}', '{x} {adv} use{s} {v}'],
         keys: ['run on', 'runs on', 'power', 'use', 'uses', 'drives', 'driven'],
@@ -78,7 +114,15 @@ sleds*|on snow|dogs
 subways*|on rails|electricity
 balloons*|in the air|hot air
 gondolas*|on cables|electricity`,
-    steps: ['check everything before you start', 'wear a helmet', 'buy a ticket in time', 'let someone show you {x}', 'keep {x} clean', 'read the safety rules', 'start with short trips'],
+    steps: [
+      'check everything before you start',
+      'wear a helmet',
+      'buy a ticket in time',
+      'let someone show you {x}',
+      'keep {x} clean',
+      'read the safety rules',
+      'start with short trips',
+    ],
   },
   {
     name: 'jobs',
@@ -87,14 +131,28 @@ gondolas*|on cables|electricity`,
     relations: [
       {
         name: 'place',
-        questions: ['where {do} {x} work', 'at what place can I meet {x}', 'where would I look for {x}', 'what is the usual place of {x}'],
+        questions: [
+          'where {do} {x} work',
+          'at what place can I meet {x}',
+          'where would I look for {x}',
+          'what is the usual place of {x}',
+        ],
         followUp: 'where {do} {it} work',
-        answers: ['{x} {adv} work{s} in {v}', 'you can {adv} meet {x} in {v}', 'the place of {x} is {adv} in {v}'],
+        answers: [
+          '{x} {adv} work{s} in {v}',
+          'you can {adv} meet {x} in {v}',
+          'the place of {x} is {adv} in {v}',
+        ],
         keys: ['work', 'works', 'meet', 'place', 'find'],
       },
       {
         name: 'task',
-        questions: ['what {do} {x} do', 'what is the task of {x}', 'what {is} {x} paid for', 'what do we need {x} for'],
+        questions: [
+          'what {do} {x} do',
+          'what is the task of {x}',
+          'what {is} {x} paid for',
+          'what do we need {x} for',
+        ],
         followUp: 'what {do} {it} do',
         answers: ['{x} {adv} {v}', 'the task of {x} is {adv} to {v}', 'people pay {x} to {v}'],
         keys: [''],
@@ -115,7 +173,15 @@ scientists*|laboratories|run experiments
 pharmacists*|pharmacies|sell medicine
 firefighters*|fire stations|fight fires
 tailors*|workshops|sew clothes`,
-    steps: ['ask questions about their day', 'be on time', 'write down what {x} say', 'thank {x} for their work', 'visit {x} for a day', 'learn the right words', 'watch how {x} do it'],
+    steps: [
+      'ask questions about their day',
+      'be on time',
+      'write down what {x} say',
+      'thank {x} for their work',
+      'visit {x} for a day',
+      'learn the right words',
+      'watch how {x} do it',
+    ],
   },
   {
     name: 'subjects',
@@ -124,16 +190,30 @@ tailors*|workshops|sew clothes`,
     relations: [
       {
         name: 'matter',
-        questions: ['what {do} {x} deal with', 'what is {x} about', 'what do people study in {x}', 'what does one learn in {x}'],
+        questions: [
+          'what {do} {x} deal with',
+          'what is {x} about',
+          'what do people study in {x}',
+          'what does one learn in {x}',
+        ],
         followUp: 'what {do} {it} deal with',
         answers: ['{x} {adv} deal{s} with {v}', '{x} is {adv} about {v}', 'in {x} you {adv} study {v}'],
         keys: ['deal', 'deals', 'about', 'study', 'studies', 'learn'],
       },
       {
         name: 'tool',
-        questions: ['what do I need for {x}', 'which tool helps with {x}', 'what should I bring to {x} class', 'what is the tool of {x}'],
+        questions: [
+          'what do I need for {x}',
+          'which tool helps with {x}',
+          'what should I bring to {x} class',
+          'what is the tool of {x}',
+        ],
         followUp: 'what do I need for {them}',
-        answers: ['for {x} you {adv} need {v}', 'the tool of {x} is {adv} {v}', 'students of {x} {adv} bring {v}'],
+        answers: [
+          'for {x} you {adv} need {v}',
+          'the tool of {x} is {adv} {v}',
+          'students of {x} {adv} bring {v}',
+        ],
         keys: ['need', 'tool', 'bring'],
       },
     ],
@@ -151,7 +231,15 @@ algebra|equations|a notebook
 poetry|verses|a quiet room
 music theory|notes|a keyboard
 medicine|diseases|a white coat`,
-    steps: ['review your notes', 'solve one exercise of {x} a day', 'ask your teacher about {x}', 'explain {x} to a friend', 'begin with easy pages', 'sleep well before a test', 'make small cards for {x}'],
+    steps: [
+      'review your notes',
+      'solve one exercise of {x} a day',
+      'ask your teacher about {x}',
+      'explain {x} to a friend',
+      'begin with easy pages',
+      'sleep well before a test',
+      'make small cards for {x}',
+    ],
   },
   {
     name: 'health',
@@ -160,16 +248,34 @@ medicine|diseases|a white coat`,
     relations: [
       {
         name: 'remedy',
-        questions: ['what helps against {x}', 'what is a good remedy for {x}', 'what can I do about {x} at home', 'which remedy works for {x}'],
+        questions: [
+          'what helps against {x}',
+          'what is a good remedy for {x}',
+          'what can I do about {x} at home',
+          'which remedy works for {x}',
+        ],
         followUp: 'what helps against {them}',
-        answers: ['{v} {adv} helps against {x}', 'a good remedy for {x} is {adv} {v}', 'people {adv} treat {x} with {v}'],
+        answers: [
+          '{v} {adv} helps against {x}',
+          'a good remedy for {x} is {adv} {v}',
+          'people {adv} treat {x} with {v}',
+        ],
         keys: ['helps', 'remedy', 'treat', 'against'],
       },
       {
         name: 'expert',
-        questions: ['who treats {x}', 'who should I see about {x}', 'who knows most about {x}', 'which expert is right for {x}'],
+        questions: [
+          'who treats {x}',
+          'who should I see about {x}',
+          'who knows most about {x}',
+          'which expert is right for {x}',
+        ],
         followUp: 'who treats {them}',
-        answers: ['{v} {adv} treats {x}', 'for {x} you should {adv} see {v}', 'the right expert for {x} is {adv} {v}'],
+        answers: [
+          '{v} {adv} treats {x}',
+          'for {x} you should {adv} see {v}',
+          'the right expert for {x} is {adv} {v}',
+        ],
         keys: ['treats', 'see', 'expert', 'ask'],
       },
     ],
@@ -187,6 +293,14 @@ dry skin|skin cream|a skin doctor
 tired eyes*|a short break|an eye doctor
 headaches*|a dark room|a doctor
 nosebleeds*|a cold cloth|a nurse`,
-    steps: ['drink enough water', 'talk to someone about {x}', 'keep a diary of {x}', 'go to bed early', 'take a short break', 'eat regular meals', 'go outside every day'],
+    steps: [
+      'drink enough water',
+      'talk to someone about {x}',
+      'keep a diary of {x}',
+      'go to bed early',
+      'take a short break',
+      'eat regular meals',
+      'go outside every day',
+    ],
   },
 ];

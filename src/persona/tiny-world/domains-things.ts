@@ -9,16 +9,34 @@ export const thingDomains: readonly Domain[] = [
     relations: [
       {
         name: 'family',
-        questions: ['what kind of instrument is {x}', 'which family {do} {x} belong to', 'to which group {do} {x} belong', 'how would you class {x}'],
+        questions: [
+          'what kind of instrument is {x}',
+          'which family {do} {x} belong to',
+          'to which group {do} {x} belong',
+          'how would you class {x}',
+        ],
         followUp: 'which family {do} {it} belong to',
-        answers: ['{x} {adv} belong{s} to the {v} family', '{x} is {adv} a {v} instrument', 'the family of {x} is {adv} {v}'],
+        answers: [
+          '{x} {adv} belong{s} to the {v} family',
+          '{x} is {adv} a {v} instrument',
+          'the family of {x} is {adv} {v}',
+        ],
         keys: ['family', 'belong', 'belongs', 'instrument', 'group'],
       },
       {
         name: 'way',
-        questions: ['how do people play {x}', 'with what do I play {x}', 'what do I need to sound {x}', 'in what way does one play {x}'],
+        questions: [
+          'how do people play {x}',
+          'with what do I play {x}',
+          'what do I need to sound {x}',
+          'in what way does one play {x}',
+        ],
         followUp: 'how do people play {them}',
-        answers: ['people {adv} play {x} with {v}', 'you {adv} sound {x} with {v}', 'players of {x} {adv} use {v}'],
+        answers: [
+          'people {adv} play {x} with {v}',
+          'you {adv} sound {x} with {v}',
+          'players of {x} {adv} use {v}',
+        ],
         keys: ['play', 'sound', 'players', 'played', 'use'],
       },
     ],
@@ -36,7 +54,15 @@ the drum|percussion|sticks
 the piano|keyboard|the fingers
 the organ|keyboard|hands and feet
 the banjo|string|the fingers`,
-    steps: ['practice slowly', 'find a teacher for {x}', 'listen to good players of {x}', 'repeat the hard parts', 'sit up straight', 'tune {x} first', 'play a little every day'],
+    steps: [
+      'practice slowly',
+      'find a teacher for {x}',
+      'listen to good players of {x}',
+      'repeat the hard parts',
+      'sit up straight',
+      'tune {x} first',
+      'play a little every day',
+    ],
   },
   {
     name: 'sports',
@@ -45,16 +71,30 @@ the banjo|string|the fingers`,
     relations: [
       {
         name: 'gear',
-        questions: ['what do I need for {x}', 'which equipment {do} {x} need', 'what should I buy for {x}', 'what do players bring to {x}'],
+        questions: [
+          'what do I need for {x}',
+          'which equipment {do} {x} need',
+          'what should I buy for {x}',
+          'what do players bring to {x}',
+        ],
         followUp: 'what do I need for {them}',
         answers: ['for {x} you {adv} need {v}', 'people {adv} buy {v} for {x}', '{x} {adv} need{s} {v}'],
         keys: ['need', 'needs', 'buy', 'equipment', 'bring'],
       },
       {
         name: 'ground',
-        questions: ['where do people do {x}', 'what is the place for {x}', 'where {do} {x} take place', 'in what place could I watch {x}'],
+        questions: [
+          'where do people do {x}',
+          'what is the place for {x}',
+          'where {do} {x} take place',
+          'in what place could I watch {x}',
+        ],
         followUp: 'where {do} {it} take place',
-        answers: ['{x} {adv} take{s} place {v}', 'the place for {x} is {adv} {v}', 'you can {adv} watch {x} {v}'],
+        answers: [
+          '{x} {adv} take{s} place {v}',
+          'the place for {x} is {adv} {v}',
+          'you can {adv} watch {x} {v}',
+        ],
         keys: ['place', 'watch', 'where', 'done'],
       },
     ],
@@ -74,7 +114,15 @@ climbing|a rope|on rocks
 chess|a chessboard|at a table
 baseball|a bat|on a field
 badminton|a racket|in a hall`,
-    steps: ['warm up first', 'join a club for {x}', 'train three times a week', 'watch the experts of {x}', 'drink water between rounds', 'rest after practice', 'find a friend who likes {x}'],
+    steps: [
+      'warm up first',
+      'join a club for {x}',
+      'train three times a week',
+      'watch the experts of {x}',
+      'drink water between rounds',
+      'rest after practice',
+      'find a friend who likes {x}',
+    ],
   },
   {
     name: 'tools',
@@ -83,14 +131,28 @@ badminton|a racket|in a hall`,
     relations: [
       {
         name: 'use',
-        questions: ['what {is} {x} good for', 'what {is} {x} used for', 'what can I do with {x}', 'for what would I take {x}'],
+        questions: [
+          'what {is} {x} good for',
+          'what {is} {x} used for',
+          'what can I do with {x}',
+          'for what would I take {x}',
+        ],
         followUp: 'what {is} {it} good for',
-        answers: ['{x} {is} {adv} good for {v}', 'people {adv} use {x} for {v}', '{x} {is} {adv} made for {v}'],
+        answers: [
+          '{x} {is} {adv} good for {v}',
+          'people {adv} use {x} for {v}',
+          '{x} {is} {adv} made for {v}',
+        ],
         keys: ['good for', 'use', 'used', 'made for'],
       },
       {
         name: 'user',
-        questions: ['who works with {x}', 'who needs {x}', 'which people own {x}', 'in whose bag would I find {x}'],
+        questions: [
+          'who works with {x}',
+          'who needs {x}',
+          'which people own {x}',
+          'in whose bag would I find {x}',
+        ],
         followUp: 'who needs {them}',
         answers: ['{v} {adv} work with {x}', '{v} {adv} need {x}', 'you will {adv} find {x} with {v}'],
         keys: ['work with', 'works with', 'need', 'own', 'find'],
@@ -110,7 +172,15 @@ brushes*|spreading paint|painters
 wrenches*|turning bolts|mechanics
 rakes*|gathering leaves|gardeners
 scissors*|cutting paper|hairdressers`,
-    steps: ['wear safety glasses', 'keep {x} dry', 'clean {x} after work', 'ask an expert to show you {x}', 'put {x} back in the box', 'use both hands', 'check {x} before you begin'],
+    steps: [
+      'wear safety glasses',
+      'keep {x} dry',
+      'clean {x} after work',
+      'ask an expert to show you {x}',
+      'put {x} back in the box',
+      'use both hands',
+      'check {x} before you begin',
+    ],
   },
   {
     name: 'materials',
@@ -119,16 +189,34 @@ scissors*|cutting paper|hairdressers`,
     relations: [
       {
         name: 'source',
-        questions: ['what {is} {x} made from', 'where {do} {x} come from', 'how do people get {x}', 'what is the source of {x}'],
+        questions: [
+          'what {is} {x} made from',
+          'where {do} {x} come from',
+          'how do people get {x}',
+          'what is the source of {x}',
+        ],
         followUp: 'what {is} {it} made from',
-        answers: ['{x} {is} {adv} made from {v}', '{x} {adv} come{s} from {v}', 'people {adv} get {x} from {v}'],
+        answers: [
+          '{x} {is} {adv} made from {v}',
+          '{x} {adv} come{s} from {v}',
+          'people {adv} get {x} from {v}',
+        ],
         keys: ['made from', 'made of', 'come', 'comes', 'get', 'source'],
       },
       {
         name: 'product',
-        questions: ['what {is} {x} used for', 'what do people make with {x}', 'what needs {x}', 'for what would a maker want {x}'],
+        questions: [
+          'what {is} {x} used for',
+          'what do people make with {x}',
+          'what needs {x}',
+          'for what would a maker want {x}',
+        ],
         followUp: 'what {is} {it} used for',
-        answers: ['people {adv} use {x} for {v}', '{x} {is} {adv} used for {v}', 'you {adv} need {x} for {v}'],
+        answers: [
+          'people {adv} use {x} for {v}',
+          '{x} {is} {adv} used for {v}',
+          'you {adv} need {x} for {v}',
+        ],
         keys: ['use', 'used', 'need', 'make'],
       },
     ],
@@ -146,7 +234,15 @@ silk|silkworms|scarves
 porcelain|white clay|cups
 cotton|a shrub|towels
 butter|milk|cakes`,
-    steps: ['compare the prices of {x}', 'store {x} in a dry place', 'handle {x} with clean hands', 'try a small piece first', 'read the label', 'throw nothing away', 'buy {x} from a good shop'],
+    steps: [
+      'compare the prices of {x}',
+      'store {x} in a dry place',
+      'handle {x} with clean hands',
+      'try a small piece first',
+      'read the label',
+      'throw nothing away',
+      'buy {x} from a good shop',
+    ],
   },
   {
     name: 'hobbies',
@@ -155,16 +251,34 @@ butter|milk|cakes`,
     relations: [
       {
         name: 'supply',
-        questions: ['what do I need for {x}', 'what should I get for {x}', 'which thing is most important for {x}', 'what does a beginner in {x} buy'],
+        questions: [
+          'what do I need for {x}',
+          'what should I get for {x}',
+          'which thing is most important for {x}',
+          'what does a beginner in {x} buy',
+        ],
         followUp: 'what do I need for {them}',
-        answers: ['for {x} you {adv} need {v}', 'people {adv} get {v} for {x}', 'a beginner in {x} {adv} buys {v}'],
+        answers: [
+          'for {x} you {adv} need {v}',
+          'people {adv} get {v} for {x}',
+          'a beginner in {x} {adv} buys {v}',
+        ],
         keys: ['need', 'get', 'buys', 'buy'],
       },
       {
         name: 'spot',
-        questions: ['where can I do {x}', 'where do people do {x}', 'which place is right for {x}', 'in what place is {x} common'],
+        questions: [
+          'where can I do {x}',
+          'where do people do {x}',
+          'which place is right for {x}',
+          'in what place is {x} common',
+        ],
         followUp: 'where can I do {them}',
-        answers: ['people {adv} do {x} {v}', 'you can {adv} do {x} {v}', 'the right place for {x} is {adv} {v}'],
+        answers: [
+          'people {adv} do {x} {v}',
+          'you can {adv} do {x} {v}',
+          'the right place for {x} is {adv} {v}',
+        ],
         keys: ['do', 'place', 'done'],
       },
     ],
@@ -182,6 +296,14 @@ camping|a tent|in the woods
 sketching|a pencil|outdoors
 stargazing|a blanket|on a hill
 hiking|good shoes|in the woods`,
-    steps: ['start with a simple project', 'set aside one hour for {x}', 'show your work to a friend', 'follow a guide to {x}', 'take your time', 'join a group for {x}', 'keep your first results'],
+    steps: [
+      'start with a simple project',
+      'set aside one hour for {x}',
+      'show your work to a friend',
+      'follow a guide to {x}',
+      'take your time',
+      'join a group for {x}',
+      'keep your first results',
+    ],
   },
 ];

@@ -68,7 +68,7 @@ export interface Match {
 /** Reads whole texts that a pattern can speak. */
 export interface Reader {
   /** Null where the text is none of the pattern's. */
-  read(text: string): Match | null;
+  readonly read: (text: string) => Match | null;
 }
 
 /** What of the world fills the slots of a pattern: default all topics, and any value. */
@@ -83,7 +83,9 @@ export interface ReaderOptions {
 export function reader(pattern: string, options: ReaderOptions = {}): Reader {
   const among = options.topics ?? topics;
   const agrees = /\{(?:s|es|hs|is|do|it|them)\}/.test(pattern);
-  const groups = agrees ? [among.filter(({ plural }) => !plural), among.filter(({ plural }) => plural)] : [among];
+  const groups = agrees
+    ? [among.filter(({ plural }) => !plural), among.filter(({ plural }) => plural)]
+    : [among];
   const compiled = groups
     .map((group, number) => compile(pattern, group, agrees ? number : 0, options))
     .filter((one) => one !== null);
@@ -126,10 +128,9 @@ function compile(
     if (name === 'u') return `([A-Z][a-z]+(?: [A-Z][a-z]+)*)${space}`;
     return `(.+)${space}`;
   });
-  const [before, after] = { whole: ['^', '$'], start: ['^', ''], end: ['', '$'], anywhere: ['\\b', '\\b'] }[at] as [
-    string,
-    string,
-  ];
+  const [before, after] = { whole: ['^', '$'], start: ['^', ''], end: ['', '$'], anywhere: ['\\b', '\\b'] }[
+    at
+  ] as [string, string];
   return { expression: new RegExp(`${before}${source}${after}`), names };
 }
 

@@ -19,7 +19,8 @@ export interface Question {
 /** Reads a question; `before` gives the topics of earlier turns, which a pronoun may mean. */
 export function readQuestion(text: string, before: readonly Topic[] = []): Question {
   const named = topicsIn(text);
-  const meant = named.length === 0 && /\b(?:it|its|they|them|speak there)\b/i.test(text) ? before.slice(-1) : named;
+  const meant =
+    named.length === 0 && /\b(?:it|its|they|them|speak there)\b/i.test(text) ? before.slice(-1) : named;
   const claims = meant.map((topic) => claimIn(text, topic));
   const claim = claims.find((one) => one !== null) ?? null;
   // Whose claim it is comes first: "people buy paper for calligraphy" is about calligraphy.
@@ -46,9 +47,16 @@ export function claimIn(text: string, topic: Topic): Claim | null {
     if (key === undefined) continue;
     const value = [...valuesOf(topic.domain, relation)]
       .sort((a, b) => b.length - a.length)
-      .find((one) => new RegExp(`\\b${one.toLowerCase()}\\b`).test(said) && one.toLowerCase() !== topic.name.toLowerCase());
+      .find(
+        (one) =>
+          new RegExp(`\\b${one.toLowerCase()}\\b`).test(said) &&
+          one.toLowerCase() !== topic.name.toLowerCase(),
+      );
     if (value === undefined) continue;
-    const denied = new RegExp(`\\b(?:not|never|no|isn't|aren't|don't|doesn't)\\b[^.?!]*\\b${value.toLowerCase()}\\b`);
+    const word = value.toLowerCase();
+    const denied = new RegExp(
+      `\\b(?:not|never|isn't|aren't|don't|doesn't)\\b[^.?!]*\\b${word}\\b|\\b${word} (?:is not|are not|isn't|aren't)\\b`,
+    );
     if (denied.test(said)) continue;
     return { topic, relation, value };
   }
@@ -77,7 +85,9 @@ function topicWords(): RegExp {
 
 function unknownNameIn(text: string): string | null {
   const { places, titles, placeNames, people } = unknownNames;
-  const pattern = new RegExp(`\\b(?:(?:${places.join('|')}) (?:${placeNames.join('|')})|(?:${titles.join('|')}) (?:${people.join('|')}))\\b`);
+  const pattern = new RegExp(
+    `\\b(?:(?:${places.join('|')}) (?:${placeNames.join('|')})|(?:${titles.join('|')}) (?:${people.join('|')}))\\b`,
+  );
   return pattern.exec(text)?.[0] ?? null;
 }
 

@@ -68,7 +68,8 @@ function cut(among: readonly Edge[], text: string, at: 'start' | 'end'): (readon
     const piece = at === 'start' ? lowerFirst(text.slice(0, comma - 1)) : text.slice(from);
     const rest = at === 'start' ? text.slice(comma + 1) : text.slice(0, from);
     for (const edge of among) {
-      const matches = edge.reader.read(piece) ?? (at === 'start' ? edge.reader.read(text.slice(0, comma - 1)) : null);
+      const matches =
+        edge.reader.read(piece) ?? (at === 'start' ? edge.reader.read(text.slice(0, comma - 1)) : null);
       if (matches !== null) found.push([edge, rest]);
     }
   }
@@ -104,7 +105,9 @@ function allEdges(): NonNullable<typeof edges> {
     patterns.map((pattern) => ({ pattern, mark, reader: reader(pattern) }));
   const traitEdges = (place: 'openers' | 'tails'): Edge[] =>
     traitNames.flatMap((trait) =>
-      (['mild', 'strong'] as const).flatMap((grade) => edgesOf(traitWords[trait][place][grade], { trait, grade })),
+      (['mild', 'strong'] as const).flatMap((grade) =>
+        edgesOf(traitWords[trait][place][grade], { trait, grade }),
+      ),
     );
   edges ??= {
     openers: [...edgesOf(neutralOpeners, null), ...traitEdges('openers')],
