@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
+import { availableMemory } from '../util/memory.ts';
 
 /** The machine as this process finds it. Memory is in bytes. */
 export interface Machine {
@@ -50,7 +51,7 @@ export async function describeMachine(): Promise<Machine> {
     memory: {
       // Without a limit the system answers 0 or an absurd number.
       total: limit > 0 && limit < total ? limit : total,
-      available: process.availableMemory(),
+      available: availableMemory(),
     },
     load: os.loadavg()[0] ?? 0,
   };

@@ -1,4 +1,5 @@
 import { AbortError } from '../errors.ts';
+import { roomForRows } from './cache-room.ts';
 import { EditFeeds } from './edit-feeds.ts';
 import { noInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
@@ -11,8 +12,6 @@ import type { Generated, GenerateOptions } from './types.ts';
 
 /** Rows side by side beyond which a step only grows longer. */
 const defaultBatchRows = 256;
-/** Memory for the cache, in bytes, where the caller names no number of rows. */
-const cacheBytesLimit = 2 * 1024 ** 3;
 /** Fills a batch up; see `Runtime.fillBatch`. */
 const filler: TokenPlace = { id: 0, index: 1, promptLength: 1 };
 
@@ -51,9 +50,8 @@ export class Batch {
     this.waiting = inOrder(rows);
     const longest = Math.max(...rows.map((row) => row.prompt.length));
     const capacity = longest + (longest % 2) + options.maxTokens;
-    const fitting = Math.floor(cacheBytesLimit / KvCache.slotBytes(runtime.config, capacity));
-    const slots = options.batchRows ?? Math.max(1, Math.min(defaultBatchRows, fitting));
-    this.slots = Math.min(slots, rows.length);
+    const room = roomForRows(runtime.config, longest, options);
+    this.slots = Math.min(options.batchRows ?? defaultBatchRows, room, rows.length);
     // The last slots stand ready for the rows that fill a batch up.
     const slotsInAll = this.slots + runtime.batchMultiple - 1;
     this.logits = new Float32Array(slotsInAll * runtime.config.vocabSize);

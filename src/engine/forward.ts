@@ -129,7 +129,7 @@ function* toBatches(
   let batch: PreparedRow[] = [];
   let queries = 0;
   for (const row of sorted) {
-    const longest = (batch[0] ?? row).tokens.length;
+    const longest = paddedLength([batch[0] ?? row]);
     const most = Math.max(queries, row.queries.length);
     const size = batch.length + 1;
     if (batch.length > 0 && (longest * size > limit || most * size > logitLimit)) {

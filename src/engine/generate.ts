@@ -29,7 +29,7 @@ export async function* generateRows(
 
 function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
   const { maxTokens, temperature = 0, topP = 1, topK = 0, minP = 0, repetitionPenalty = 1 } = options;
-  const { batchRows = 1, batchTokens = 1, logprobs = 0, stop = [] } = options;
+  const { batchRows = 1, batchTokens = 1, cacheBytes = 1, logprobs = 0, stop = [] } = options;
   const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least;
   const rules: readonly (readonly [boolean, string])[] = [
     [whole(maxTokens, 1), `a whole number of max tokens above 0, got ${maxTokens}`],
@@ -43,6 +43,7 @@ function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
     ],
     [whole(batchRows, 1), `a whole number of batch rows above 0, got ${batchRows}`],
     [whole(batchTokens, 1), `a whole number of batch tokens above 0, got ${batchTokens}`],
+    [cacheBytes > 0, `cache bytes above 0, got ${cacheBytes}`],
     [whole(logprobs, 0), `a whole number of log-probabilities, 0 or more, got ${logprobs}`],
     [!stop.includes(''), 'stop strings that are not empty, got an empty one'],
     [hasTokenizer || stop.length === 0, 'no stop strings for a model without a tokenizer.json, got some'],

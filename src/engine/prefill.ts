@@ -93,7 +93,8 @@ export class Prefill {
     let longest = (rows[0] as RunningRow).prompt.length;
     for (const row of rows.slice(1)) {
       longest = Math.max(longest, row.prompt.length);
-      if (row.prompt.length > pieceTokens || longest * (count + 1) > limit) break;
+      const padded = longest + (longest % 2);
+      if (row.prompt.length > pieceTokens || padded * (count + 1) > limit) break;
       count++;
     }
     return rows.slice(0, count);

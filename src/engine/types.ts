@@ -141,8 +141,13 @@ export interface GenerateOptions {
   /** Leave the reply's `<think>` spans out of `response_mean` and `boundary_mean`; needs such tokens, else nothing is left out. */
   readonly skipThoughts?: boolean;
   readonly adapter?: Adapter;
-  /** Most rows that run side by side. */
+  /** Most rows that run side by side; fewer where the memory for their keys and values ends. */
   readonly batchRows?: number;
+  /**
+   * Memory for the keys and values of all rows, in bytes; default: half of what the system can give when the call starts,
+   * with the weights in memory already.
+   */
+  readonly cacheBytes?: number;
   /** Cap on padded prompt tokens that are run at once; never needed for correctness. */
   readonly batchTokens?: number;
   readonly signal?: AbortSignal;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { referenceForward, referencePool } from '../../src/engine/reference.ts';
 import type { Generated, GenerateOptions, GenerateRow } from '../../src/engine/types.ts';
 import { randomStream } from '../../src/util/random.ts';
 import { relativeError } from '../helpers/numbers.ts';
@@ -80,6 +81,37 @@ describe.each([
       const all = await collect(tiny, rows, { ...options, capture: ['prompt_mean'] });
       const capped = await collect(tiny, rows, { ...options, capture: ['prompt_mean'], batchTokens: 100 });
       expect(capped).toEqual(all);
+    } finally {
+      await tiny.close();
+    }
+  });
+});
+
+describe.each([
+  ['rotary inside the attention', { headSize: 16 }],
+  ['rotary before the attention', { headSize: 24 }],
+  ['a window of 40', { family: 'mistral', slidingWindow: 40 }],
+] as const)('pieces behind a past, %s', (_, shape) => {
+  it('give the residuals of the slow forward, in prompts of one step, of several, and behind a shared beginning', async () => {
+    const tiny = await openTinyModel({ shape: { ...shape, layers: 2, maxPositions: 2048 } });
+    try {
+      const { config, weights } = tiny;
+      // Longer than a piece; three that share 300 tokens, among them one that ends where the beginning does.
+      const rows = [
+        ...prompts([1101], 0, config.vocabSize),
+        ...prompts([300, 307, 352], 300, config.vocabSize),
+        ...prompts([2, 31], 0, config.vocabSize),
+      ];
+      const capture = ['response_mean', 'prompt_last'] as const;
+      const generated = await collect(tiny, rows, { ...options, maxTokens: 2, capture });
+      for (const [i, row] of rows.entries()) {
+        const text = { ids: [...row.ids, ...generated[i]!.ids], responseStart: row.ids.length };
+        const { tokens } = referenceForward(config, weights, text);
+        for (const pooling of capture) {
+          const expected = referencePool(config, tokens, text, pooling);
+          expect(relativeError(generated[i]!.pooled[pooling], expected)).toBeLessThan(1e-4);
+        }
+      }
     } finally {
       await tiny.close();
     }
