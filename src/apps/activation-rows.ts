@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { pools } from '../engine/positions.ts';
 import type { ForwardRow, Pooling } from '../engine/types.ts';
 import { DataError } from '../errors.ts';
-import { encodeConversation, encodeReply } from '../model/chat.ts';
+import { encodeConversation, encodeRawPrompt, encodeReply } from '../model/chat.ts';
 import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { readJsonl } from '../store/jsonl.ts';
-import { encodeRawPrompt, messagesSchema, requireTokenizer } from './messages.ts';
+import { messagesSchema, requireTokenizer } from './messages.ts';
 import { isObject, parseStrict, refuseMisspeltKeys } from '../store/strict-json.ts';
 
 /** One text whose activations are wanted. */

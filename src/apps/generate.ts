@@ -4,12 +4,12 @@ import type { Dtype, LanguageModel, LoadOptions } from '../engine/model.ts';
 import type { FinishReason, GenerateOptions, Intervention, TokenEvent } from '../engine/types.ts';
 import { DataError, EngineError } from '../errors.ts';
 import { loadAdapter } from '../model/adapter.ts';
-import { encodeChat } from '../model/chat.ts';
+import { encodeChat, encodeRawPrompt } from '../model/chat.ts';
 import type { ChatMessage } from '../model/chat-template.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { defined } from '../util/defined.ts';
-import { encodeRawPrompt, requireTokenizer } from './messages.ts';
+import { requireTokenizer } from './messages.ts';
 
 /** What is to be continued: ids as they are, raw text (BOS as the tokenizer adds it), or a conversation. */
 export type GenerateInput =

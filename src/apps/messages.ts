@@ -35,14 +35,3 @@ export function requireTokenizer(checkpoint: Checkpoint, where: string): TextTok
     { details: { folder: checkpoint.folder } },
   );
 }
-
-/**
- * Ids of raw text as the model is to see it: control tokens are parsed, and BOS goes first where the tokenizer adds one,
- * unless the text spells it already, as templated text does.
- */
-export function encodeRawPrompt(tokenizer: TextTokenizer, text: string): number[] {
-  const ids = tokenizer.encodePrompt(text);
-  const [first, second] = ids;
-  const doubled = first !== undefined && first === second && tokenizer.isSpecial(first);
-  return doubled ? ids.slice(1) : ids;
-}

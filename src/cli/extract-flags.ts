@@ -14,6 +14,9 @@ export interface ExtractFlags {
   readonly samples?: number | undefined;
   readonly questions?: number | undefined;
   readonly instructions?: number | undefined;
+  readonly pos?: string | undefined;
+  readonly neg?: string | undefined;
+  readonly keepThoughts?: true | undefined;
   readonly maxTokens?: number | undefined;
   readonly temperature?: number | undefined;
   readonly topP?: number | undefined;
@@ -54,6 +57,9 @@ export function rolloutFlags(): Option[] {
     option('--temperature <x>', 'of the rollouts (default: 1, or 0 with --samples 1)', decimal(0)),
     option('--top-p <x>', 'of the rollouts (default: 1)', decimal(0, 1)),
     option('--seed <n>', 'equal seeds and options give equal files (default: 0)', wholeNumber(0)),
+    new Option('--pos <file>', 'positive rollouts made elsewhere, as CSV or JSON lines, instead of sampling'),
+    new Option('--neg <file>', 'the negative ones'),
+    new Option('--keep-thoughts', 'pool and judge what the model thinks like the rest of its reply'),
     dtypeOption,
     blockOption,
   ];
@@ -121,13 +127,14 @@ export function addOptions(
 
 /** The flags as the library's options; what is not given stays absent. */
 export function toExtractOptions(flags: ExtractFlags): Omit<ExtractOptions, 'model' | 'trait' | 'out'> {
-  const { samples, questions, instructions, maxTokens, temperature, topP, seed } = flags;
+  const { samples, questions, instructions, keepThoughts, maxTokens, temperature, topP, seed } = flags;
   const { positions, strengthUnit, filter, threshold, coherenceThreshold, coherenceFloor, force } = flags;
   const { layers, strengths, doseLayer, doseStrengths, randomDirections, randomSamples } = flags;
   return defined({
     samples,
     questions,
     instructions,
+    keepThoughts,
     maxTokens,
     temperature,
     topP,

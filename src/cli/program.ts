@@ -7,8 +7,10 @@ import { extractCommand } from './commands/extract.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { pullCommand } from './commands/pull.ts';
+import { rolloutsCommand } from './commands/rollouts.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
+import { translateOfficialFlags } from './official-flags.ts';
 import { listenForStop } from './stop.ts';
 import { guardStreams } from './terminal.ts';
 
@@ -26,7 +28,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   guardStreams();
   const stop = listenForStop();
   try {
-    await buildProgram({ signal: stop.signal }).parseAsync(args, { from: 'user' });
+    const program = buildProgram({ signal: stop.signal });
+    await program.parseAsync(translateOfficialFlags(args), { from: 'user' });
     return 0;
   } catch (error) {
     return reportFailure(error, { debug: args.includes('--debug'), stop });
@@ -50,6 +53,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     generateCommand(context),
     activationsCommand(context),
     extractCommand(context),
+    rolloutsCommand(),
     pullCommand(context),
     doctorCommand(),
   ];

@@ -90,6 +90,17 @@ export function encodeReply(tokenizer: TextTokenizer, reply: string): number[] {
 }
 
 /**
+ * Ids of raw text as the model is to see it: control tokens are parsed, and BOS goes first where the tokenizer adds one,
+ * unless the text spells it already, as templated text does.
+ */
+export function encodeRawPrompt(tokenizer: TextTokenizer, text: string): number[] {
+  const ids = tokenizer.encodePrompt(text);
+  const [first, second] = ids;
+  const doubled = first !== undefined && first === second && tokenizer.isSpecial(first);
+  return doubled ? ids.slice(1) : ids;
+}
+
+/**
  * Ids of a prompt for a base model: a plain template such as `{system} {question}` with its slots filled, after BOS where
  * the tokenizer adds one. The template may spell control tokens; what fills the slots stays text. A slot that is filled
  * with nothing goes together with the white space after it (at the end: before it).

@@ -56,21 +56,39 @@ export interface StepRollouts {
   readonly close: () => Promise<void>;
 }
 
+/** Where a step's rollouts are stored. */
+export interface RolloutPaths {
+  readonly rows: string;
+  readonly activations: string | null;
+}
+
 /** Makes what is missing of a plan under the run's settings. */
-export async function runRollouts(
+export function runRollouts(
   context: ExtractContext,
   step: ExtractStep,
   plan: readonly PlannedRollout[],
-  paths: { readonly rows: string; readonly activations: string | null },
+  paths: RolloutPaths,
 ): Promise<StepRollouts> {
-  const store = await openRolloutStore({ ...paths, ...storeLayout(context, plan) });
+  const keys = plan.map(({ key }) => key);
+  const capture = paths.activations !== null;
+  return fillStore(context, keys, paths, (store) => makeMissing(context, step, plan, store, capture));
+}
+
+/** Opens the store of `keys`, lets `fill` finish it, and leaves it open to be read. */
+export async function fillStore(
+  context: ExtractContext,
+  keys: readonly string[],
+  paths: RolloutPaths,
+  fill: (store: RolloutStore) => Promise<void>,
+): Promise<StepRollouts> {
+  const store = await openRolloutStore({ ...paths, ...storeLayout(context, keys) });
   try {
     const reused = store.finished;
     if (store.droppedBytes > 0) {
       const message = `An earlier process was stopped while it wrote a row; ${store.droppedBytes} bytes of it were dropped, and the row is made again.`;
       context.notify({ type: 'note', message });
     }
-    await makeMissing(context, step, plan, store, paths.activations !== null);
+    await fill(store);
     return { rows: store.scored(), record: store.record, reused, close: store.close };
   } catch (error) {
     await store.close();
@@ -80,13 +98,13 @@ export async function runRollouts(
 
 function storeLayout(
   { settings, files }: ExtractContext,
-  plan: readonly PlannedRollout[],
+  keys: readonly string[],
 ): Pick<Parameters<typeof openRolloutStore>[0], 'keys' | 'layout' | 'files'> {
   const { layers, width } = settings.model.checkpoint.config;
   // The rows of the two files belong together by their place, so the file of activations names what row is what.
   const metadata = { rows: 'one per line of rollouts.jsonl, in the same order', layer_index_base: '0' };
   const layout = { names: settings.capture, shape: [layers + 1, width], metadata };
-  return { keys: plan.map(({ key }) => key), layout, files };
+  return { keys, layout, files };
 }
 
 async function makeMissing(
@@ -107,6 +125,7 @@ async function makeMissing(
     judge: settings.judge,
     sampling: step === 'rollouts' ? { ...sampling, temperature } : sampling,
     capture: capture ? settings.capture : [],
+    keepThoughts: settings.keepThoughts,
     ...(batchRows === undefined ? {} : { batchRows }),
     ...(signal === undefined ? {} : { signal }),
     onProgress: (phase, done, tokens) =>

@@ -4,13 +4,11 @@ import { type Pooling, type Positions, poolings } from '../engine/types.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import type { FileSystem } from '../store/files.ts';
-import { SCHEMA_VERSION } from '../store/manifest.ts';
-import type { Recipe } from '../store/run-folder.ts';
 import { type FilterMode, type FilterRule, filterModes } from './filter.ts';
+import type { GivenRollouts } from './given-rollouts.ts';
 import type { JudgeProvider } from './judge.ts';
 import { lexicalJudgeOf } from './lexical-judge.ts';
 import type { ProgressListener } from './progress.ts';
-import { describePrompts } from './prompt.ts';
 import type { Sampling } from './rollouts.ts';
 import { type StrengthUnit, strengthUnits } from './strength.ts';
 import { defaultLayers } from './sweep.ts';
@@ -52,6 +50,10 @@ export interface ExtractOptions {
   readonly questions?: number;
   /** How many of its pairs of instructions are used, from the first on; default all. */
   readonly instructions?: number;
+  /** Rollouts made elsewhere, instead of sampling any; see `readGivenRollouts`. */
+  readonly rollouts?: GivenRollouts;
+  /** Pool and judge what a model thinks like the rest of its reply; default: thoughts are left out. */
+  readonly keepThoughts?: boolean;
   /** Longest reply; default: the paper's 1000 tokens, at most half the context, for a chat model, else 96. */
   readonly maxTokens?: number;
   /** Default 1; 0 for the extraction's own rollouts where `samples` is 1, as in the authors' code. */
@@ -103,6 +105,9 @@ export interface Settings<Model extends ModelFacts = LanguageModel> {
   readonly trait: Trait;
   readonly out: string;
   readonly judge: JudgeProvider;
+  /** Null where rollouts are sampled. */
+  readonly given: GivenRollouts | null;
+  readonly keepThoughts: boolean;
   readonly samples: number;
   readonly questions: number;
   readonly instructions: number;
@@ -158,6 +163,8 @@ export async function settle<Model extends ModelFacts>(
     trait,
     out: options.out,
     judge: options.judge ?? lexicalJudgeOf(trait),
+    given: options.rollouts ?? null,
+    keepThoughts: options.keepThoughts ?? false,
     samples: options.samples ?? 10,
     questions: options.questions ?? trait.questions.length,
     instructions: options.instructions ?? trait.instructions.length,
@@ -193,60 +200,6 @@ export function splitQuestions(trait: Trait): Record<'sweep' | 'dose', { index: 
   return {
     sweep: numbered.filter(({ index }) => index % 2 === 0),
     dose: numbered.filter(({ index }) => index % 2 === 1),
-  };
-}
-
-/** All that decides the run's files. How many rows run side by side, and `force`, do not. */
-export function recipeOf(settings: Settings<ModelFacts>): Recipe {
-  const { checkpoint } = settings.model;
-  const { maxTokens, temperature, topP, seed } = settings.sampling;
-  const { mode, threshold, coherence } = settings.filter;
-  return {
-    schema: SCHEMA_VERSION,
-    kind: 'extract',
-    model: {
-      id: checkpoint.id,
-      revision: checkpoint.revision,
-      fingerprint: settings.fingerprint,
-      dtype: settings.model.precision,
-    },
-    trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
-    prompt: describePrompts(checkpoint, settings.trait),
-    judge: settings.judge.id,
-    samples: settings.samples,
-    questions: settings.questions,
-    instructions: settings.instructions,
-    max_tokens: maxTokens,
-    temperature: settings.temperature,
-    evaluation_temperature: temperature,
-    top_p: topP,
-    seed,
-    capture: [...settings.capture],
-    pooling: settings.pooling,
-    positions: settings.positions,
-    strength_unit: settings.unit,
-    filter: mode,
-    threshold,
-    coherence_threshold: coherence,
-    coherence_floor: settings.coherenceFloor,
-    sweep:
-      settings.sweep === null
-        ? null
-        : {
-            layers: [...settings.sweep.layers],
-            strengths: [...settings.sweep.strengths],
-            samples: settings.sweep.samples,
-          },
-    dose_response:
-      settings.dose === null
-        ? null
-        : {
-            layer: settings.dose.layer,
-            strengths: [...settings.dose.strengths],
-            samples: settings.dose.samples,
-            random_directions: settings.dose.randomDirections,
-            random_samples: settings.dose.randomSamples,
-          },
   };
 }
 

@@ -23,7 +23,9 @@ export function planExtract(settings: Settings<ModelFacts>): ExtractPlan[] {
   const sweep = sweepPlan(settings, vector);
   const dose = dosePlan(settings, vector, settings.sweep?.layers[0]);
   return [
-    { step: 'rollouts', rollouts: extractionPlan(settings), captured: true },
+    ...(settings.given === null
+      ? [{ step: 'rollouts' as const, rollouts: extractionPlan(settings), captured: true }]
+      : []),
     ...(sweep === null ? [] : [{ step: 'sweep' as const, rollouts: sweep.rollouts, captured: false }]),
     ...(dose === null ? [] : [{ step: 'dose-response' as const, rollouts: dose.rollouts, captured: false }]),
   ];

@@ -3,7 +3,8 @@ import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '
 import type { DoseResponse, Sweep } from '../store/result-schema.ts';
 import { type RunFile, openRun, runFiles } from '../store/run-folder.ts';
 import { type ExtractContext, openContext, runStep } from './extract-context.ts';
-import { type ExtractOptions, recipeOf, settle } from './extract-options.ts';
+import { type ExtractOptions, settle } from './extract-options.ts';
+import { recipeOf } from './extract-recipe.ts';
 import { type FilterCounts, dropReasons } from './filter.ts';
 import { type ReportData, renderReport } from './report.ts';
 import { doseResponseStep, sweepStep } from './steering-steps.ts';

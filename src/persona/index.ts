@@ -21,6 +21,7 @@ export type {
   Judgement,
   Scores,
 } from './judge.ts';
+export { type GivenRollout, type GivenRollouts, readGivenRollouts } from './given-rollouts.ts';
 export { lexicalJudge } from './lexical-judge.ts';
 export { type OpenJudgeOptions, openJudge } from './judges/open-judge.ts';
 export {

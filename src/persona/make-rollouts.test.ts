@@ -56,6 +56,7 @@ async function open(): Promise<Scene> {
       judge,
       sampling,
       capture: [],
+      keepThoughts: false,
       onProgress,
       ...(signal && { signal }),
     });

@@ -19,6 +19,8 @@ export interface MakeRolloutsOptions {
   readonly judge: JudgeProvider;
   readonly sampling: Sampling;
   readonly capture: readonly Pooling[];
+  /** Pool and judge thoughts like the rest. */
+  readonly keepThoughts: boolean;
   readonly batchRows?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (phase: 'generate' | 'judge', done: number, tokens: number) => void;
@@ -120,7 +122,7 @@ function generateOptions(options: MakeRolloutsOptions): GenerateOptions {
   return {
     ...sampling,
     capture,
-    skipThoughts: true,
+    skipThoughts: !options.keepThoughts,
     ...(batchRows === undefined ? {} : { batchRows }),
     ...(signal === undefined ? {} : { signal }),
   };
@@ -146,7 +148,8 @@ function storedRollout(
   generated: Finished,
 ): NewRollout {
   const tokenizer = requireTokenizer(options.model.checkpoint);
-  const answer = withoutThoughts(thinkTokensOf(tokenizer), row.ids, generated.ids);
+  const thinkTokens = options.keepThoughts ? null : thinkTokensOf(tokenizer);
+  const answer = withoutThoughts(thinkTokens, row.ids, generated.ids);
   const text = tokenizer.decode(answer, { skipSpecial: true });
   return {
     row: {

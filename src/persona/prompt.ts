@@ -55,8 +55,14 @@ export function encodePrompt(
   }
   const messages: ChatMessage[] = [{ role: 'user', content: text.question }];
   if (text.system !== null) messages.unshift({ role: 'system', content: text.system });
+  return encodeMessages(parts, messages);
+}
+
+/** Ids of a conversation up to the opening of the next reply, with thinking off where the template knows how. */
+export function encodeMessages(parts: PromptParts, messages: readonly ChatMessage[]): Prompt {
+  const switches = parts.chatTemplate !== null && canSwitchThinking(parts.chatTemplate);
   const off = { templateVariables: { enable_thinking: false } };
-  return encodeChat(parts, messages, canSwitchThinking(parts.chatTemplate) ? off : {});
+  return encodeChat(parts, messages, switches ? off : {});
 }
 
 /** How prompts are spelled, for the recipe: the checkpoint's fingerprint covers its weights only. */

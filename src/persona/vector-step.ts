@@ -8,8 +8,9 @@ import type { Settings } from './extract-options.ts';
 import { type KeptRows, differenceOfMeans, meanNorms } from './extract-vector.ts';
 import { type FilterCounts, type FilterResult, filterPairs } from './filter.ts';
 import { describeDropped } from './filter-words.ts';
+import { importRollouts } from './import-rollouts.ts';
+import { pairByKey } from './pair-by-key.ts';
 import type { Pole } from './poles.ts';
-import type { PlannedRollout } from './rollouts.ts';
 import { PersonaVector } from './vector.ts';
 
 /** A replicator's rule: with fewer pairs than this the vector is mostly noise, and the trait is given up. */
@@ -29,15 +30,19 @@ export interface Extracted {
  */
 export async function extractVectorStep(context: ExtractContext): Promise<Extracted> {
   const { settings, folder } = context;
-  const plan = extractionPlan(settings);
+  const { given } = settings;
   const paths = { rows: folder.file('rollouts'), activations: folder.file('activations') };
   const rollouts = await runStep(context, 'rollouts', async () => {
-    const value = await runRollouts(context, 'rollouts', plan, paths);
+    const value = await (given === null
+      ? runRollouts(context, 'rollouts', extractionPlan(settings), paths)
+      : importRollouts(context, given, paths));
     return { value, reused: value.reused };
   });
   try {
-    const places = new Map(plan.map(({ key }, index) => [key, index]));
-    const filter = filterPairs(scorePairs(plan, places, rollouts), settings.filter);
+    const { rows } = rollouts;
+    const places = new Map(rows.map(({ key }, index) => [key, index]));
+    const pairs = pairByKey([...places.keys()], (key) => rows[places.get(key) ?? -1]?.scores);
+    const filter = filterPairs(pairs, settings.filter);
     requirePairs(filter.counts, settings);
     const vector = await runStep(context, 'vector', () => writeVector(context, filter, places, rollouts));
     return { vector, counts: filter.counts };
@@ -59,18 +64,6 @@ export async function recommendVector(
     metadata: { ...file.metadata, recommendedLayer, recommendedStrength },
   });
   return PersonaVector.load(path);
-}
-
-/** Pairs by what their keys have in common, never by their order. */
-function scorePairs(
-  plan: readonly PlannedRollout[],
-  places: ReadonlyMap<string, number>,
-  { rows }: StepRollouts,
-): Parameters<typeof filterPairs>[0] {
-  const keys = new Set(plan.map(({ key }) => key.slice(key.indexOf('/') + 1)));
-  const scores = (key: string): StepRollouts['rows'][number]['scores'] | undefined =>
-    rows[places.get(key) ?? -1]?.scores;
-  return [...keys].map((key) => ({ key, positive: scores(`pos/${key}`), negative: scores(`neg/${key}`) }));
 }
 
 function keptRows({ kept }: FilterResult, places: ReadonlyMap<string, number>): KeptRows {

@@ -26,6 +26,15 @@ export interface Rollout {
   /** Ids of the reply: text to ids is not unique, so they are kept. */
   readonly response_ids: readonly number[];
   readonly finish_reason: 'stop' | 'length';
+  /** Of a rollout made elsewhere: prompt and answer as they were given. */
+  readonly given?: GivenTexts | undefined;
+}
+
+/** A rollout as it stood in the file that it was read from. */
+export interface GivenTexts {
+  readonly prompt: string;
+  readonly answer: string;
+  readonly question_id: string;
 }
 
 export interface ScoredRollout extends Rollout {
@@ -55,6 +64,7 @@ const rolloutShape = {
   prompt_tokens: z.int().min(0),
   response_ids: z.array(z.int().min(0)),
   finish_reason: z.enum(['stop', 'length']),
+  given: z.object({ prompt: z.string(), answer: z.string(), question_id: z.string() }).optional(),
 };
 export const rolloutSchema: z.ZodType<Rollout> = z.object(rolloutShape);
 export const scoredRolloutSchema: z.ZodType<ScoredRollout> = z.object({

@@ -230,15 +230,14 @@ function rowAt(state: State, index: number): Rollout {
 
 /** A fixed order of fields, so that equal rows are equal bytes. */
 function scoredRow(state: State, index: number): ScoredRollout {
-  const { key, ids, system, question, text, prompt_tokens, response_ids, finish_reason } = rowAt(
-    state,
-    index,
-  );
+  const row = rowAt(state, index);
+  const { key, ids, system, question, text, prompt_tokens, response_ids, finish_reason, given } = row;
   const scores = state.scores.get(index);
   if (scores === undefined) throw foreign(state.options.rows, `row "${key}" is not scored yet`);
   const { trait, coherence, raw } = scores;
   const judged = { trait, coherence, raw };
-  return { key, ids, system, question, text, prompt_tokens, response_ids, finish_reason, scores: judged };
+  const made = { key, ids, system, question, text, prompt_tokens, response_ids, finish_reason };
+  return { ...made, ...(given && { given }), scores: judged };
 }
 
 function foreign(path: string, problem: string): StoreError {

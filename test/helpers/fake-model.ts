@@ -4,7 +4,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LanguageModel } from '../../src/engine/model.ts';
-import type { Generated, GenerateOptions, GenerateRow, Pooled, Pooling } from '../../src/engine/types.ts';
+import type {
+  ForwardOptions,
+  ForwardResult,
+  ForwardRow,
+  Generated,
+  GenerateOptions,
+  GenerateRow,
+  Pooled,
+  Pooling,
+} from '../../src/engine/types.ts';
 import type { ChatTemplate } from '../../src/model/chat-template.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import type { TextTokenizer } from '../../src/model/tokenizer.ts';
@@ -68,9 +77,7 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
   return {
     checkpoint,
     precision: 'fp32',
-    forward: () => {
-      throw new Error('the fake model only generates');
-    },
+    forward: (rows, forward) => forwardRows(rows, forward, { layers, width, ...options }),
     generate: (rows, generate) => generateRows(rows, generate, { layers, width, ...options }),
     close: () => Promise.resolve(),
   };
@@ -117,6 +124,20 @@ async function* generateRows(
     for (let index = Math.min(start + size, rows.length) - 1; index >= start; index--) {
       yield generateRow(rows[index]!, index, options, shape);
     }
+  }
+}
+
+/** Only pools: the fake has no logits. */
+async function* forwardRows(
+  rows: readonly ForwardRow[],
+  options: ForwardOptions = {},
+  shape: Shape,
+): AsyncGenerator<ForwardResult> {
+  for (const [index, { ids, responseStart = ids.length }] of rows.entries()) {
+    if (options.signal?.aborted === true) throw new AbortError('stopped before all rows were run');
+    if (shape.delay !== undefined && index % 16 === 0) await sleep(shape.delay);
+    const pooled = pool(ids.slice(0, responseStart), ids.slice(responseStart), options.pool ?? [], shape);
+    yield { index, pooled };
   }
 }
 

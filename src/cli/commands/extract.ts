@@ -1,7 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
-import { AbortError } from '../../errors.ts';
+import { AbortError, UsageError } from '../../errors.ts';
 import type { ExtractResult } from '../../persona/extract.ts';
+import type { ExtractOptions } from '../../persona/extract-options.ts';
+import type { Trait } from '../../persona/trait.ts';
 import { defined } from '../../util/defined.ts';
 import type { CommandContext } from '../context.ts';
 import {
@@ -60,6 +62,7 @@ async function runExtraction(
   ]);
   const { folder: modelFolder } = await findModelFolder(modelName);
   const trait = await resolveTrait(traitName, { set: flags.traitSet, modelFolder });
+  const rollouts = await readRollouts(flags, trait);
   const progress = createProgress({ unit: 'rollouts' });
   const { dtype, block: blockSize } = flags;
   const model = await loadModel(
@@ -69,7 +72,7 @@ async function runExtraction(
   const out = flags.out ?? defaultFolder(trait.name);
   try {
     const onProgress = showExtraction(progress);
-    return await extract({ ...toExtractOptions(flags), model, trait, out, signal, onProgress });
+    return await extract({ ...toExtractOptions(flags), ...rollouts, model, trait, out, signal, onProgress });
   } catch (error) {
     if (!(error instanceof AbortError)) throw error;
     throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
@@ -77,6 +80,21 @@ async function runExtraction(
     progress.end();
     await model.close();
   }
+}
+
+/** The files of `--pos` and `--neg`, read before any weight is. */
+async function readRollouts(
+  { pos, neg }: ExtractFlags,
+  trait: Trait,
+): Promise<Pick<ExtractOptions, 'rollouts'>> {
+  if (pos === undefined && neg === undefined) return {};
+  if (pos === undefined || neg === undefined) {
+    throw new UsageError(
+      `Expected the rollouts of both poles, got only --${pos === undefined ? 'neg' : 'pos'}; give --pos and --neg.`,
+    );
+  }
+  const { readGivenRollouts } = await import('../../persona/given-rollouts.ts');
+  return { rollouts: await readGivenRollouts({ pos, neg }, trait) };
 }
 
 /** A trait may be called anything; a folder of its name may not. */

@@ -1,0 +1,74 @@
+import { DataError } from '../errors.ts';
+
+/**
+ * Splits comma-separated text into records of fields (RFC 4180): a field in quotes may hold commas, line breaks and doubled
+ * quotes, which all stay as they are. Records end with LF or CRLF; an empty last line is none.
+ *
+ * @param name How errors call the text.
+ * @throws DataError naming the line where a quote is not closed, or where more text follows one.
+ */
+export function parseCsv(text: string, name: string): string[][] {
+  const records: string[][] = [];
+  let record: string[] = [];
+  let position = text.startsWith('\uFEFF') ? 1 : 0;
+  while (position < text.length) {
+    const field = text[position] === '"' ? quotedField(text, position, name) : bareField(text, position);
+    record.push(field.value);
+    position = field.end;
+    if (text[position] === ',') {
+      position++;
+      // A comma at the very end stands before an empty field.
+      if (position === text.length) record.push('');
+      else continue;
+    }
+    position += text.startsWith('\r\n', position) ? 2 : 1;
+    records.push(record);
+    record = [];
+  }
+  return records;
+}
+
+/** Records as text, quoted where they must be, with LF after each: what Python's csv writes by default but for the CR. */
+export function formatCsv(records: readonly (readonly string[])[]): string {
+  const quote = (field: string): string =>
+    /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+  return records.map((record) => `${record.map(quote).join(',')}\n`).join('');
+}
+
+interface Field {
+  readonly value: string;
+  /** Position of the comma or line break behind it. */
+  readonly end: number;
+}
+
+function bareField(text: string, start: number): Field {
+  let end = start;
+  while (end < text.length && text[end] !== ',' && text[end] !== '\n') end++;
+  const value = text.slice(start, end);
+  if (text[end] === '\n' && value.endsWith('\r')) return { value: value.slice(0, -1), end: end - 1 };
+  return { value, end };
+}
+
+function quotedField(text: string, start: number, name: string): Field {
+  const pieces: string[] = [];
+  for (let from = start + 1; ; ) {
+    const quote = text.indexOf('"', from);
+    if (quote < 0) throw malformed(text, start, name, 'a quote that opens here is never closed');
+    pieces.push(text.slice(from, quote));
+    if (text[quote + 1] !== '"') {
+      const end = quote + 1;
+      if (end < text.length && !/^(?:,|\r?\n)/.test(text.slice(end, end + 2))) {
+        throw malformed(text, end, name, 'expected a comma or the end of the line after a quoted field');
+      }
+      return { value: pieces.join('"'), end };
+    }
+    from = quote + 2;
+  }
+}
+
+function malformed(text: string, position: number, name: string, problem: string): DataError {
+  const line = text.slice(0, position).split('\n').length;
+  return new DataError(`"${name}", line ${line}: ${problem}; is it a CSV file?`, {
+    details: { file: name, line },
+  });
+}
