@@ -5,6 +5,9 @@ export type { Dtype, LanguageModel, LoadOptions } from './model.ts';
 export type {
   AblateIntervention,
   AddIntervention,
+  ContinuationsOptions,
+  ContinuationsRow,
+  ContinuationsScored,
   ClampIntervention,
   FinishReason,
   ForwardOptions,

@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { scoreContinuations } from './continuations.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
@@ -31,6 +32,7 @@ export async function loadFromCheckpoint(
     precision: precisionOf(options),
     forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
     generate: (rows, generateOptions) => generateRows(runtime, rows, generateOptions, checkpoint),
+    scoreContinuations: (rows, scoreOptions) => scoreContinuations(runtime, rows, scoreOptions),
     close: () => runtime.close(),
   };
 }

@@ -1,5 +1,8 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type {
+  ContinuationsOptions,
+  ContinuationsRow,
+  ContinuationsScored,
   ForwardOptions,
   ForwardResult,
   ForwardRow,
@@ -17,6 +20,14 @@ export interface LanguageModel {
   forward(rows: readonly ForwardRow[], options?: ForwardOptions): AsyncIterable<ForwardResult>;
   /** Continues every row; results come as batches finish, in no fixed order (see `index`). */
   generate(rows: readonly GenerateRow[], options: GenerateOptions): AsyncIterable<Generated>;
+  /**
+   * Log-probabilities of given continuations of each prompt. A prompt is run once, and so is whatever its continuations
+   * begin with in common; results come as batches finish, in no fixed order (see `index`).
+   */
+  scoreContinuations(
+    rows: readonly ContinuationsRow[],
+    options?: ContinuationsOptions,
+  ): AsyncIterable<ContinuationsScored>;
   /** Releases the runtime's memory; the model cannot be used afterwards. */
   close(): Promise<void>;
 }

@@ -1,10 +1,17 @@
 import type { Adapter } from '../model/adapter.ts';
 import { EditFeeds } from './edit-feeds.ts';
-import { noInterventions } from './interventions.ts';
+import { type InterventionPlan, noInterventions } from './interventions.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { TokenPlace } from './positions.ts';
-import type { RunningRow } from './running-row.ts';
 import { noPositions, paddedLength, type Runtime, type StepResult } from './runtime.ts';
+
+/** A prompt to run. */
+export interface PrefillRow {
+  readonly prompt: readonly TokenPlace[];
+  readonly plan: InterventionPlan;
+  /** Equal for rows whose prompts run under equal interventions, so that they can share what is computed. */
+  readonly planKey: number;
+}
 
 /** What a prompt leaves behind, besides its keys and values in the cache. */
 export interface PrefillResult {
@@ -52,7 +59,7 @@ export class Prefill {
    * when a step has ended, so that the caller can stop between two.
    * @returns the results in the order of `rows`.
    */
-  async *run(rows: readonly RunningRow[], first: number): AsyncGenerator<void, PrefillResult[]> {
+  async *run(rows: readonly PrefillRow[], first: number): AsyncGenerator<void, PrefillResult[]> {
     const results: PrefillResult[] = [];
     while (results.length < rows.length) {
       const slot = first + results.length;
@@ -60,8 +67,8 @@ export class Prefill {
       const sharers = this.sharers(rest);
       if (sharers.length > 1) {
         results.push(...(yield* this.runShared(sharers, slot)));
-      } else if ((rest[0] as RunningRow).prompt.length > pieceTokens) {
-        results.push(yield* this.runPieces(rest[0] as RunningRow, slot, 0));
+      } else if ((rest[0] as PrefillRow).prompt.length > pieceTokens) {
+        results.push(yield* this.runPieces(rest[0] as PrefillRow, slot, 0));
       } else {
         results.push(...(await this.runTogether(this.fitting(rest), slot)));
         yield;
@@ -71,8 +78,8 @@ export class Prefill {
   }
 
   /** The first rows as far as they have a long beginning in common, longer than what follows it. */
-  private sharers(rows: readonly RunningRow[]): RunningRow[] {
-    const head = rows[0] as RunningRow;
+  private sharers(rows: readonly PrefillRow[]): PrefillRow[] {
+    const head = rows[0] as PrefillRow;
     if (this.options.capturingMean) return [head];
     let shared = head.prompt.length;
     let count = 1;
@@ -87,10 +94,10 @@ export class Prefill {
   }
 
   /** The first rows as far as they fit into one step. */
-  private fitting(rows: readonly RunningRow[]): RunningRow[] {
+  private fitting(rows: readonly PrefillRow[]): PrefillRow[] {
     const limit = this.options.batchTokens ?? defaultStepTokens;
     let count = 1;
-    let longest = (rows[0] as RunningRow).prompt.length;
+    let longest = (rows[0] as PrefillRow).prompt.length;
     for (const row of rows.slice(1)) {
       longest = Math.max(longest, row.prompt.length);
       const padded = longest + (longest % 2);
@@ -101,7 +108,7 @@ export class Prefill {
   }
 
   /** First prompts of any lengths in one step. */
-  private async runTogether(rows: readonly RunningRow[], first: number): Promise<PrefillResult[]> {
+  private async runTogether(rows: readonly PrefillRow[], first: number): Promise<PrefillResult[]> {
     const stepRows = this.runtime.fillBatch(
       rows.map((row) => ({ tokens: row.prompt, plan: row.plan })),
       { tokens: [filler], plan: noInterventions },
@@ -129,10 +136,10 @@ export class Prefill {
 
   /** The beginning with the first row, copied to the others, and then the rest of each. */
   private async *runShared(
-    rows: readonly RunningRow[],
+    rows: readonly PrefillRow[],
     first: number,
   ): AsyncGenerator<void, PrefillResult[]> {
-    const head = rows[0] as RunningRow;
+    const head = rows[0] as PrefillRow;
     const shared = Math.min(...rows.map((row) => commonPrefix(head, row)));
     const results = [yield* this.runPieces(head, first, 0)];
     for (const [i, row] of rows.entries()) {
@@ -147,7 +154,7 @@ export class Prefill {
   }
 
   /** One prompt from token `from` on, in pieces; only one that begins the prompt, and can be padded, may be odd. */
-  private async *runPieces(row: RunningRow, slot: number, from: number): AsyncGenerator<void, PrefillResult> {
+  private async *runPieces(row: PrefillRow, slot: number, from: number): AsyncGenerator<void, PrefillResult> {
     const { prompt } = row;
     const means: Float32Array[] = [];
     for (let at = from; ; ) {
@@ -164,7 +171,7 @@ export class Prefill {
     }
   }
 
-  private runPiece(row: RunningRow, slot: number, piece: readonly TokenPlace[]): Promise<StepResult> {
+  private runPiece(row: PrefillRow, slot: number, piece: readonly TokenPlace[]): Promise<StepResult> {
     const begins = (piece[0] as TokenPlace).index === 0;
     const positions = begins ? paddedLength([{ tokens: piece }]) : piece.length;
     const last = BigInt(piece.length - 1);
@@ -212,7 +219,7 @@ export class Prefill {
 }
 
 /** Length of the beginning that two prompts have in common, 0 where their interventions differ. */
-function commonPrefix(a: RunningRow, b: RunningRow): number {
+function commonPrefix(a: PrefillRow, b: PrefillRow): number {
   if (a.planKey !== b.planKey) return 0;
   const length = Math.min(a.prompt.length, b.prompt.length);
   for (let i = 0; i < length; i++) {

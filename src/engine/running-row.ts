@@ -4,6 +4,7 @@ import type { Random } from '../util/random.ts';
 import type { InterventionPlan } from './interventions.ts';
 import type { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
+import type { PrefillRow } from './prefill.ts';
 import type { StopWatch } from './stop-strings.ts';
 import type { FinishReason, Generated, TokenEvent, TokenLogprobs } from './types.ts';
 
@@ -25,12 +26,8 @@ export interface RowSettings {
 }
 
 /** What a row starts with. */
-export interface RowStart {
+export interface RowStart extends PrefillRow {
   readonly index: number;
-  readonly prompt: readonly TokenPlace[];
-  readonly plan: InterventionPlan;
-  /** Equal for rows whose prompts run under equal interventions, so that they can share what is computed. */
-  readonly planKey: number;
   readonly random: Random;
   readonly pool: PoolAccumulator;
   /** Null where thoughts are pooled like the rest. */
@@ -44,7 +41,7 @@ export interface RowStart {
 }
 
 /** A row on its way: waiting, running in a slot, or done. */
-export class RunningRow {
+export class RunningRow implements PrefillRow {
   readonly index: number;
   readonly prompt: readonly TokenPlace[];
   readonly plan: InterventionPlan;

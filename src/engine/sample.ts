@@ -66,11 +66,16 @@ export function penalise(logits: Float32Array, penalty: number, seen: Iterable<n
 
 /** −log p of `id` under `logits` [vocabulary], in nats. */
 export function negativeLogLikelihood(logits: Float32Array, id: number): number {
+  return logPartition(logits) - (logits[id] as number);
+}
+
+/** log Σ exp(logit), in Float64. */
+export function logPartition(logits: Float32Array): number {
   let highest = -Infinity;
   for (const logit of logits) if (logit > highest) highest = logit;
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - highest);
-  return highest + Math.log(sum) - (logits[id] as number);
+  return highest + Math.log(sum);
 }
 
 function notFinite(got: number): EngineError {

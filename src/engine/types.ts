@@ -165,3 +165,23 @@ export interface Generated {
   /** One a token, where asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
 }
+
+/** A prompt, and texts of which each might follow it. */
+export interface ContinuationsRow {
+  readonly ids: readonly number[];
+  /** None of them empty. They are not continuations of each other: what they begin with in common is run once. */
+  readonly continuations: readonly (readonly number[])[];
+}
+
+export interface ContinuationsOptions {
+  /** Most rows side by side in a step; decides speed and memory only. */
+  readonly batchRows?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ContinuationsScored {
+  /** Position of the row in the input. */
+  readonly index: number;
+  /** log p of every continuation given the prompt, in nats, in their order: the sum over its tokens. */
+  readonly logprobs: Float64Array;
+}

@@ -79,6 +79,9 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
     precision: 'fp32',
     forward: (rows, forward) => forwardRows(rows, forward, { layers, width, ...options }),
     generate: (rows, generate) => generateRows(rows, generate, { layers, width, ...options }),
+    scoreContinuations: () => {
+      throw new Error('the fake model only generates');
+    },
     close: () => Promise.resolve(),
   };
 }

@@ -53,10 +53,14 @@ const scenes: Readonly<Record<string, () => Promise<void>>> = {
       const ran = await collect(
         model.forward(encode(model, rows), { pool: ['prompt_last'], logits: 'last', tokens: true }),
       );
+      const continuations = [[5], [5, 6], [7, 5]];
+      const scored = await collect(
+        model.scoreContinuations(encode(model, rows).map(({ ids }) => ({ ids, continuations }))),
+      );
       const bad = await nameOf(collect(model.generate([{ ids: [9999] }], options)));
       answers.push(
-        JSON.stringify([generated, ran, tokens, bad], (_, value: unknown) =>
-          value instanceof Float32Array ? [...value] : value,
+        JSON.stringify([generated, ran, scored, tokens, bad], (_, value: unknown) =>
+          value instanceof Float32Array || value instanceof Float64Array ? [...value] : value,
         ),
       );
       await model.close();

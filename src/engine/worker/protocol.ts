@@ -1,5 +1,8 @@
 import type { LoadOptions } from '../model.ts';
 import type {
+  ContinuationsOptions,
+  ContinuationsRow,
+  ContinuationsScored,
   ForwardOptions,
   ForwardResult,
   ForwardRow,
@@ -11,6 +14,7 @@ import type {
 
 /** Options without what cannot cross threads; signals and callbacks are messages of their own. */
 export type PlainForwardOptions = Omit<ForwardOptions, 'signal'>;
+export type PlainContinuationsOptions = Omit<ContinuationsOptions, 'signal'>;
 export type PlainGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'> & {
   readonly streaming: boolean;
 };
@@ -22,6 +26,10 @@ export interface WorkerStart {
   readonly model: string;
   readonly options: PlainLoadOptions;
 }
+
+/** A request that is answered by results. */
+export type CallRequest = Extract<Request, { readonly rows: unknown }>;
+export type CallResult = ForwardResult | Generated | ContinuationsScored;
 
 /** To the worker. `call` numbers the calls of one model. */
 export type Request =
@@ -37,6 +45,12 @@ export type Request =
       readonly rows: readonly PlainGenerateRow[];
       readonly options: PlainGenerateOptions;
     }
+  | {
+      readonly kind: 'continuations';
+      readonly call: number;
+      readonly rows: readonly ContinuationsRow[];
+      readonly options: PlainContinuationsOptions;
+    }
   /** Stops a call after the step that runs, or, with a row, that row alone. */
   | { readonly kind: 'abort'; readonly call: number; readonly row: number | null }
   /** A result has been taken: another may be sent. */
@@ -47,7 +61,7 @@ export type Request =
 export type Response =
   | { readonly kind: 'loaded' }
   | { readonly kind: 'notice'; readonly message: string }
-  | { readonly kind: 'result'; readonly call: number; readonly result: ForwardResult | Generated }
+  | { readonly kind: 'result'; readonly call: number; readonly result: CallResult }
   | { readonly kind: 'token'; readonly call: number; readonly event: TokenEvent }
   | { readonly kind: 'done'; readonly call: number }
   /** `call` is null where loading failed. */

@@ -3,9 +3,15 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { loadModel } from '../load.ts';
 import type { LanguageModel } from '../model.ts';
-import type { ForwardResult, Generated } from '../types.ts';
 import { toPlainError } from './plain-error.ts';
-import { type Request, type Response, resultsAhead, type WorkerStart } from './protocol.ts';
+import {
+  type CallRequest,
+  type CallResult,
+  type Request,
+  type Response,
+  resultsAhead,
+  type WorkerStart,
+} from './protocol.ts';
 
 /** A call under way. */
 interface Call {
@@ -43,7 +49,7 @@ async function serve(port: MessagePort, { model: path, options }: WorkerStart): 
 /** Runs one call to its end; every way out of it is a message. */
 async function answer(
   model: LanguageModel,
-  request: Extract<Request, { kind: 'forward' | 'generate' }>,
+  request: CallRequest,
   calls: Map<number, Call>,
   send: (response: Response) => void,
 ): Promise<void> {
@@ -71,12 +77,15 @@ async function answer(
 
 function start(
   model: LanguageModel,
-  request: Extract<Request, { kind: 'forward' | 'generate' }>,
+  request: CallRequest,
   call: Call,
   send: (response: Response) => void,
-): AsyncIterable<ForwardResult | Generated> {
+): AsyncIterable<CallResult> {
   const { signal } = call.controller;
   if (request.kind === 'forward') return model.forward(request.rows, { ...request.options, signal });
+  if (request.kind === 'continuations') {
+    return model.scoreContinuations(request.rows, { ...request.options, signal });
+  }
   const { streaming, ...options } = request.options;
   const rows = request.rows.map((row, i) => ({ ...row, signal: (call.rows[i] as AbortController).signal }));
   return model.generate(rows, {
@@ -112,6 +121,7 @@ async function close(port: MessagePort, model: LanguageModel, calls: Map<number,
 function transferables(response: Response): ArrayBuffer[] {
   if (response.kind !== 'result') return [];
   const { result } = response;
+  if (!('pooled' in result)) return [];
   const arrays = Object.values(result.pooled);
   if ('tokens' in result && result.tokens !== undefined) arrays.push(result.tokens);
   if ('logits' in result && result.logits !== undefined) arrays.push(result.logits);

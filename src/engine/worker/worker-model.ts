@@ -5,6 +5,9 @@ import type { Checkpoint } from '../../model/checkpoint.ts';
 import { precisionOf } from '../load.ts';
 import type { LanguageModel, LoadOptions } from '../model.ts';
 import type {
+  ContinuationsOptions,
+  ContinuationsRow,
+  ContinuationsScored,
   ForwardOptions,
   ForwardResult,
   ForwardRow,
@@ -14,7 +17,7 @@ import type {
   TokenEvent,
 } from '../types.ts';
 import { fromPlainError } from './plain-error.ts';
-import type { Request, Response, WorkerStart } from './protocol.ts';
+import type { CallResult, Request, Response, WorkerStart } from './protocol.ts';
 
 /**
  * As `loadModel`, with the engine in a thread of its own: this thread stays free while a step runs. Calls take and give
@@ -30,7 +33,7 @@ export async function loadModelInWorker(model: string, options: LoadOptions): Pr
 
 /** A call as this thread sees it. */
 interface Pending {
-  readonly results: (ForwardResult | Generated)[];
+  readonly results: CallResult[];
   readonly onToken: ((event: TokenEvent) => void) | undefined;
   ended: boolean;
   error: Error | null;
@@ -106,6 +109,24 @@ class WorkerModel implements LanguageModel {
     yield* this.run(send, { signal, rowSignals, onToken }) as AsyncGenerator<Generated>;
   }
 
+  async *scoreContinuations(
+    rows: readonly ContinuationsRow[],
+    options: ContinuationsOptions = {},
+  ): AsyncGenerator<ContinuationsScored> {
+    const { signal, ...plain } = options;
+    const send = (call: number): Request => ({
+      kind: 'continuations',
+      call,
+      rows: [...rows],
+      options: plain,
+    });
+    yield* this.run(send, {
+      signal,
+      rowSignals: [],
+      onToken: undefined,
+    }) as AsyncGenerator<ContinuationsScored>;
+  }
+
   async close(): Promise<void> {
     if (this.gone === null) this.post({ kind: 'close' });
     this.worker.ref();
@@ -123,7 +144,7 @@ class WorkerModel implements LanguageModel {
       rowSignals: readonly (AbortSignal | undefined)[];
       onToken: Pending['onToken'];
     },
-  ): AsyncGenerator<ForwardResult | Generated> {
+  ): AsyncGenerator<CallResult> {
     if (this.gone !== null) throw this.gone;
     const call = this.nextCall++;
     const pending: Pending = { results: [], onToken, ended: false, error: null, wake: () => undefined };

@@ -51,7 +51,7 @@ const byAnswer: LoopbackProviderOptions['say'] = ({ prompt }) => {
       [' 0', 0.125],
       ['REF', 0.125],
     ],
-  }; // prettier-ignore
+  };
 };
 
 function items(count: number): JudgeItem[] {
@@ -97,7 +97,7 @@ describe('a judge behind OpenAI chat completions', () => {
             ['REF', 0.9],
             ['50', 0.1],
           ],
-        }; // prettier-ignore
+        };
       if (prompt.includes('reply 1')) return { refused: true };
       return { tokens: [], text: '' };
     };
