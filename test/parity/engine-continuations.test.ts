@@ -17,7 +17,7 @@ async function bruteForce({ model }: TinyModel, row: ContinuationsRow): Promise<
 
 /** Numbers as digits with an end, single tokens with an end, and others of any shape. */
 function rowsOf(vocabSize: number): ContinuationsRow[] {
-  const digits = Array.from({ length: 101 }, (_, n) => [...String(n)].map(Number).concat(11));
+  const digits = Array.from({ length: 101 }, (_, n) => Array.from(String(n), Number).concat(11));
   const singles = Array.from({ length: 30 }, (_, n) => [12 + n, 11]);
   const others = Array.from({ length: 20 }, (_, n) => randomIds(1 + (n % 5), 6, 'continuation', n));
   const prompt = (length: number): number[] => randomIds(length, vocabSize, 'prompt', length);
