@@ -10,6 +10,8 @@ export { generate } from './apps/generate.ts';
 export type { GeneratedText, GenerateInput, GenerateTextOptions } from './apps/generate.ts';
 export { inspect } from './apps/inspect.ts';
 export type { ModelFacts } from './apps/inspect.ts';
+export { extractAll } from './apps/extract-all.ts';
+export type { ExtractAllOptions, TraitOutcome } from './apps/extract-all.ts';
 export { exportRollouts } from './apps/export-rollouts.ts';
 export type { ExportRolloutsOptions } from './apps/export-rollouts.ts';
 export { doctor } from './apps/doctor.ts';

@@ -1,8 +1,9 @@
 import { describeDropped, describeKept, describeUnscored } from '../persona/filter-words.ts';
 import { describeFinding } from '../persona/finding.ts';
+import type { TraitOutcome } from '../apps/extract-all.ts';
 import type { ExtractResult } from '../persona/extract.ts';
 import type { Cell, Sweep } from '../store/result-schema.ts';
-import { shortPath, table } from './render.ts';
+import { columns, shortPath, table } from './render.ts';
 import { printable, resultColours } from './terminal.ts';
 
 /** Columns that a sentence is broken to. */
@@ -25,6 +26,53 @@ export function describeExtraction(result: ExtractResult): string {
   ];
   const points = dose === null ? '' : `\n${pointTable(dose.points)}`;
   return `${resultColours.bold(wrap(printable(finding.headline)))}\n${points}\n${table(lines)}`;
+}
+
+/** What programs want of a run, under the names of its files. */
+export function extractSummary({
+  folder,
+  vector,
+  counts,
+  sweep,
+  doseResponse,
+  report,
+}: ExtractResult): Record<string, unknown> {
+  const { trait, model, pooling, recommendedLayer, recommendedStrength } = vector.metadata;
+  return {
+    folder,
+    trait,
+    model,
+    pooling,
+    counts,
+    recommended_layer: recommendedLayer,
+    recommended_strength: recommendedStrength,
+    sweep,
+    dose_response: doseResponse,
+    report,
+  };
+}
+
+/** One line a trait: what was kept, how much it steers and where. */
+export function describeAll(outcomes: readonly TraitOutcome[]): string {
+  const header = ['trait', 'kept', 'layer', 'gain', 'verdict', 'report'];
+  return columns([header, ...outcomes.map(outcomeCells)], [0, 4, 5]);
+}
+
+function outcomeCells({ trait, result, folder }: TraitOutcome): string[] {
+  if (result === null) return [printable(trait), '–', '–', '–', 'too few kept', shortPath(folder)];
+  const { vector, counts, sweep, doseResponse: dose, manifest, report } = result;
+  const { model, recommendedLayer } = vector.metadata;
+  const layer = recommendedLayer ?? dose?.layer ?? null;
+  const { label } = describeFinding({ trait, model, sweep, dose, judge: manifest.judge });
+  const gain = dose?.gain ?? null;
+  return [
+    printable(trait),
+    describeKept(counts),
+    layer === null ? '–' : String(layer),
+    gain === null ? '–' : fixed(gain),
+    label,
+    shortPath(report),
+  ];
 }
 
 /** Breaks a sentence between words. */
@@ -77,12 +125,6 @@ function pointTable(points: readonly Cell[]): string {
     ['strength', 'coefficient', 'trait score', '95 % interval', 'coherence', 'rollouts'],
     ...cells,
   ]);
-}
-
-/** Columns of text, aligned at their right ends. */
-function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows.map((row) => `${row.map((cell, i) => cell.padStart(widths[i]!)).join('   ')}\n`).join('');
 }
 
 function fixed(value: number): string {

@@ -22,3 +22,11 @@ export function shortPath(path: string): string {
   const here = relative(process.cwd(), path);
   return here.startsWith('..') || here === '' ? path : here;
 }
+
+/** Columns of text under each other, those of `left` aligned at their left ends and the others at their right. */
+export function columns(rows: readonly (readonly string[])[], left: readonly number[] = []): string {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  const pad = (cell: string, i: number): string =>
+    left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!);
+  return rows.map((row) => `${row.map(pad).join('   ').trimEnd()}\n`).join('');
+}

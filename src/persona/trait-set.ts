@@ -26,14 +26,20 @@ const MAX_NOTE_BYTES = 65_536;
  * @throws UsageError for a set or a name that is not there, saying what is.
  */
 export async function findShippedTrait(name: string, naming: TraitNaming = {}): Promise<ShippedTrait> {
+  const inSet = await traitSet(naming);
+  const found = inSet.find((trait) => trait.name === name);
+  if (found !== undefined) return found;
+  const elsewhere = (await shippedTraits()).filter((trait) => trait.name === name).map((trait) => trait.set);
+  throw noSuchTrait(name, inSet, elsewhere);
+}
+
+/** All shipped traits of the set that `naming` gives, as `findShippedTrait` understands it; UsageError for an unknown set. */
+export async function traitSet(naming: TraitNaming): Promise<ShippedTrait[]> {
   const set = naming.set ?? (await traitSetOf(naming.modelFolder));
   const shipped = await shippedTraits();
   const inSet = shipped.filter((trait) => trait.set === set);
   if (inSet.length === 0) throw noSuchSet(set, shipped);
-  const found = inSet.find((trait) => trait.name === name);
-  if (found !== undefined) return found;
-  const elsewhere = shipped.filter((trait) => trait.name === name).map((trait) => trait.set);
-  throw noSuchTrait(name, inSet, elsewhere);
+  return inSet;
 }
 
 /**

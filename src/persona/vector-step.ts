@@ -126,6 +126,6 @@ function requirePairs(counts: FilterCounts, { force, filter }: Settings): void {
   const wanted = counts.mode === 'paired' ? `${counts.pairs} pairs` : `${counts.pairs} rollouts of each pole`;
   throw new DataError(
     `Expected the filter to keep at least ${least} of ${wanted} at threshold ${filter.threshold}, got ${counts.kept} (dropped: ${describeDropped(counts)}); ${advice}.`,
-    { details: { kept: counts.kept, pairs: counts.pairs } },
+    { details: { reason: 'too-few-kept', kept: counts.kept, pairs: counts.pairs } },
   );
 }

@@ -24,7 +24,7 @@ describe('the help of persona extract', () => {
     const { sweep, dose } = settings;
     const questions = settings.trait.evaluationQuestions.length / 2;
     expect(statedDefaults()).toEqual({
-      '--out': 'runs/<trait>',
+      '--out': 'runs',
       '--trait-set': 'as the model says',
       '--samples': `${settings.samples}`,
       '--questions': 'all',

@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
-import { AbortError, UsageError } from '../../errors.ts';
+import { AbortError, DataError, UsageError } from '../../errors.ts';
 import type { ExtractResult } from '../../persona/extract.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
 import type { Trait } from '../../persona/trait.ts';
@@ -23,8 +24,15 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('extract')
     .description("find a trait's vector at every layer, and measure whether it steers")
     .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
-    .argument('<trait>', 'a trait that ships with the package, or a trait file')
-    .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/<trait>)')
+    .argument('[trait]', 'a trait that ships with the package, or a trait file')
+    .option(
+      '--all',
+      "all shipped traits of the model's set, each in a folder of its own, with one load of the model",
+    )
+    .option(
+      '--out <dir>',
+      'run folder; a stopped run in it is continued (default: runs/<trait>); with --all the folder of the run folders (default: runs)',
+    )
     .option(
       '--trait-set <name>',
       'set of shipped traits that <trait> is looked for in (default: as the model says)',
@@ -32,17 +40,55 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
   addOptions(command, [...rolloutFlags(), ...vectorFlags(), ...steeringFlags()]);
   return command.option('--json', 'print the result as JSON').action(async (model, trait) => {
     const flags = command.opts() as ExtractCommandFlags;
-    const result = await runExtraction(model, trait, flags, signal);
-    if (flags.json === true) {
-      printJson(summary(result));
-      return;
-    }
-    const { describeExtraction } = await import('../extract-result.ts');
-    print(describeExtraction(result));
+    if (flags.all === true) await runAllTraits(model, trait, flags, signal);
+    else await runOneTrait(model, trait, flags, signal);
   });
 }
 
+async function runOneTrait(
+  model: string,
+  trait: string | undefined,
+  flags: ExtractCommandFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  if (trait === undefined)
+    throw new UsageError('Expected a trait, or --all for those of the model, got neither.');
+  const result = await runExtraction(model, trait, flags, signal);
+  const { describeExtraction, extractSummary } = await import('../extract-result.ts');
+  if (flags.json === true) printJson(extractSummary(result));
+  else print(describeExtraction(result));
+}
+
+async function runAllTraits(
+  model: string,
+  trait: string | undefined,
+  flags: ExtractCommandFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const single = trait === undefined ? (flags.pos ?? flags.neg) : trait;
+  if (single !== undefined) {
+    throw new UsageError(`Expected --all without a trait, and without rollouts of one, got "${single}".`);
+  }
+  const [{ runAll }, { describeAll, extractSummary }] = await Promise.all([
+    import('../extract-all.ts'),
+    import('../extract-result.ts'),
+  ]);
+  const outcomes = await runAll(model, flags, signal);
+  if (flags.json === true) {
+    printJson(
+      outcomes.map(({ result, ...outcome }) => ({ ...outcome, ...(result && extractSummary(result)) })),
+    );
+  } else {
+    print(describeAll(outcomes));
+  }
+  const failures = outcomes.flatMap(({ failure }) => failure ?? []);
+  if (failures.length > 0) {
+    throw new DataError(`${failures.length} of ${outcomes.length} traits gave no vector. ${failures[0]!}`);
+  }
+}
+
 type ExtractCommandFlags = ExtractFlags & {
+  readonly all?: true | undefined;
   readonly out?: string | undefined;
   readonly traitSet?: string | undefined;
   readonly json?: true | undefined;
@@ -54,12 +100,14 @@ async function runExtraction(
   flags: ExtractCommandFlags,
   signal: AbortSignal,
 ): Promise<ExtractResult> {
-  const [{ loadModel }, { extract }, { findModelFolder }, { resolveTrait }] = await Promise.all([
-    import('../../engine/load.ts'),
-    import('../../persona/extract.ts'),
-    import('../../model/hub-cache.ts'),
-    import('../../persona/trait.ts'),
-  ]);
+  const [{ loadModel }, { extract }, { findModelFolder }, { resolveTrait }, { runFolderName }] =
+    await Promise.all([
+      import('../../engine/load.ts'),
+      import('../../persona/extract.ts'),
+      import('../../model/hub-cache.ts'),
+      import('../../persona/trait.ts'),
+      import('../../apps/extract-all.ts'),
+    ]);
   const { folder: modelFolder } = await findModelFolder(modelName);
   const trait = await resolveTrait(traitName, { set: flags.traitSet, modelFolder });
   const rollouts = await readRollouts(flags, trait);
@@ -69,7 +117,7 @@ async function runExtraction(
     modelName,
     defined({ dtype, blockSize, onNotice: (line: string) => noteBeside(progress, line) }),
   );
-  const out = flags.out ?? defaultFolder(trait.name);
+  const out = flags.out ?? join('runs', runFolderName(trait.name));
   try {
     const onProgress = showExtraction(progress);
     return await extract({ ...toExtractOptions(flags), ...rollouts, model, trait, out, signal, onProgress });
@@ -95,26 +143,4 @@ async function readRollouts(
   }
   const { readGivenRollouts } = await import('../../persona/given-rollouts.ts');
   return { rollouts: await readGivenRollouts({ pos, neg }, trait) };
-}
-
-/** A trait may be called anything; a folder of its name may not. */
-function defaultFolder(trait: string): string {
-  return `runs/${trait.replace(/[^\p{L}\p{N}_-]+/gu, '-')}`;
-}
-
-/** What programs want of a run, under the names of its files. */
-function summary({ folder, vector, counts, sweep, doseResponse, report }: ExtractResult): object {
-  const { trait, model, pooling, recommendedLayer, recommendedStrength } = vector.metadata;
-  return {
-    folder,
-    trait,
-    model,
-    pooling,
-    counts,
-    recommended_layer: recommendedLayer,
-    recommended_strength: recommendedStrength,
-    sweep,
-    dose_response: doseResponse,
-    report,
-  };
 }

@@ -1,0 +1,55 @@
+import type { TraitOutcome } from '../apps/extract-all.ts';
+import { AbortError } from '../errors.ts';
+import type { Trait } from '../persona/trait.ts';
+import { defined } from '../util/defined.ts';
+import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
+import { showExtraction } from './extract-progress.ts';
+import { createProgress, noteBeside } from './progress.ts';
+
+/** Extracts every trait of a model's set into folders below `out`, with one loaded model. */
+export async function runAll(
+  modelName: string,
+  flags: ExtractFlags & { readonly traitSet?: string | undefined; readonly out?: string | undefined },
+  signal: AbortSignal,
+): Promise<TraitOutcome[]> {
+  const [{ loadModel }, { extractAll }] = await Promise.all([
+    import('../engine/load.ts'),
+    import('../apps/extract-all.ts'),
+  ]);
+  const traits = await traitsFor(modelName, flags.traitSet);
+  const out = flags.out ?? 'runs';
+  const progress = createProgress({ unit: 'rollouts' });
+  const { dtype, block: blockSize } = flags;
+  const onNotice = (line: string): void => noteBeside(progress, line);
+  const model = await loadModel(modelName, defined({ dtype, blockSize, onNotice }));
+  try {
+    return await extractAll({
+      ...toExtractOptions(flags),
+      model,
+      traits,
+      out,
+      signal,
+      onTrait: ({ name }, index) => {
+        noteBeside(progress, `${name} (${index + 1} of ${traits.length})`);
+        return showExtraction(progress);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof AbortError)) throw error;
+    throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
+  } finally {
+    progress.end();
+    await model.close();
+  }
+}
+
+async function traitsFor(modelName: string, set: string | undefined): Promise<Trait[]> {
+  const [{ findModelFolder }, { traitSet }, { loadTrait }] = await Promise.all([
+    import('../model/hub-cache.ts'),
+    import('../persona/trait-set.ts'),
+    import('../persona/trait.ts'),
+  ]);
+  const { folder: modelFolder } = await findModelFolder(modelName);
+  const found = await traitSet({ set, modelFolder });
+  return Promise.all(found.map(({ file }) => loadTrait(file)));
+}
