@@ -3,6 +3,7 @@ import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { EngineError, ModelError } from '../errors.ts';
 import { writeOnnx } from '../graph/onnx.ts';
 import type { Graph } from '../graph/types.ts';
+import type { RunGate } from './run-gate.ts';
 
 export interface SessionSettings {
   readonly threads: number;
@@ -14,23 +15,37 @@ export interface SessionSettings {
   readonly options?: Omit<InferenceSession.SessionOptions, 'extra'>;
 }
 
+/** Of this thread, where it is not the main one. */
+let gate: RunGate | null = null;
+
+/** From here on this thread enters the runtime through `given` only. */
+export function enterThrough(given: RunGate): void {
+  gate = given;
+}
+
+function hold<T>(work: () => Promise<T>): Promise<T> {
+  return gate === null ? work() : gate.hold(work);
+}
+
 /** Loads a graph into the runtime. @throws ModelError where the runtime refuses it. */
 export async function openSession(graph: Graph, settings: SessionSettings): Promise<InferenceSession> {
   const folder = commonFolder(graph);
   try {
-    return await InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
-      intraOpNumThreads: settings.threads,
-      executionProviders: ['cpu'],
-      logSeverityLevel: 3,
-      ...settings.options,
-      extra: {
-        session: {
-          model_external_initializers_file_folder_path: folder,
-          ...(settings.packed ? {} : { disable_prepacking: '1' }),
-          ...settings.config,
+    const create = (): Promise<InferenceSession> =>
+      InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
+        intraOpNumThreads: settings.threads,
+        executionProviders: ['cpu'],
+        logSeverityLevel: 3,
+        ...settings.options,
+        extra: {
+          session: {
+            model_external_initializers_file_folder_path: folder,
+            ...(settings.packed ? {} : { disable_prepacking: '1' }),
+            ...settings.config,
+          },
         },
-      },
-    });
+      });
+    return await hold(create);
   } catch (cause) {
     throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
   }
@@ -43,7 +58,7 @@ export async function runSession(
   fetches: Record<string, Tensor | null>,
 ): Promise<InferenceSession.OnnxValueMapType> {
   try {
-    return await session.run(feeds, fetches);
+    return await hold(() => session.run(feeds, fetches));
   } catch (cause) {
     throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
   }

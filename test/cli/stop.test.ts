@@ -104,3 +104,20 @@ describe('activations that are stopped', () => {
     expect(await readdir(folder)).toEqual(before);
   });
 });
+
+describe('a generation that is stopped', () => {
+  it('ends with 130 and what it has printed, twenty times, and leaves nobody behind', async () => {
+    const command = ['generate', shippedModel, '--prompt', 'Once upon a time', '--ignore-eos'];
+    const stop = (delay: number): Promise<ProcessResult> =>
+      runCli([...command, '--max-tokens', '480'], {
+        onOutput: (kill) => setTimeout(() => kill('SIGINT'), delay),
+      });
+    for (let n = 0; n < 20; n += 2) {
+      // A process counts as ended when nobody holds its output any more, no thread and no child.
+      for (const result of await Promise.all([stop(4 * n), stop(4 * n + 4)])) {
+        expect(result.code).toBe(130);
+        expect(result.stderr).toMatch(/stopping after the step in hand/);
+      }
+    }
+  });
+});

@@ -18,6 +18,8 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Called when the process has started; `kill` sends it a signal. */
   readonly onStart?: (kill: (signal: NodeJS.Signals) => boolean) => void;
+  /** Called once, when the process has written something to standard output. */
+  readonly onOutput?: (kill: (signal: NodeJS.Signals) => boolean) => void;
 }
 
 /** Flags with which node runs TypeScript of this project, its own package name resolved to `src`. */
@@ -39,7 +41,7 @@ export function runCli(args: readonly string[], options: ProcessOptions = {}): P
 export function runProcess(
   program: string,
   args: readonly string[],
-  { cwd = projectRoot, env = {}, onStart }: ProcessOptions = {},
+  { cwd = projectRoot, env = {}, onStart, onOutput }: ProcessOptions = {},
 ): Promise<ProcessResult> {
   return new Promise((resolve, reject) => {
     const environment = { ...process.env, ...tsxEnvironment, NO_COLOR: '1', ...env };
@@ -47,6 +49,7 @@ export function runProcess(
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (stdout === '') onOutput?.((signal) => child.kill(signal));
       stdout += text;
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

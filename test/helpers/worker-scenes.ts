@@ -3,6 +3,8 @@
  * process's. `node --import tsx worker-scenes.ts DIST SCENE` prints one line of JSON.
  */
 
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type * as Package from '../../src/index.ts';
 
 const [dist, scene, modelFolder, seed = '0'] = process.argv.slice(2) as [string, string, string, string?];
@@ -25,6 +27,13 @@ const encode = (model: Package.LanguageModel, texts: readonly string[]): Package
     ids: model.checkpoint.tokenizer?.encodePrompt(text) ?? [],
     key: `${text} ${i}`,
   }));
+
+const endless = { ...options, maxTokens: 300, ignoreEos: true } as const;
+const crowd = (model: Package.LanguageModel): Package.GenerateRow[] =>
+  encode(
+    model,
+    Array.from({ length: 40 }, () => 'One day'),
+  );
 
 async function collect<Result extends { index: number }>(results: AsyncIterable<Result>): Promise<Result[]> {
   const found: Result[] = [];
@@ -101,17 +110,58 @@ const scenes: Readonly<Record<string, () => Promise<void>>> = {
     await model.close();
   },
 
-  /** Closed at a random moment in mid-work. */
+  /** Closed in mid-work, twenty times, a little later each time. */
   async close() {
+    const outcomes: string[] = [];
+    for (let n = 0; n < 20; n++) {
+      const model = await load(true);
+      const work = nameOf(collect(model.generate(crowd(model), endless)));
+      await sleep(n * 5);
+      await model.close();
+      outcomes.push(await work);
+    }
+    print({ outcomes });
+  },
+
+  /** Twenty calls of one model, cancelled in mid-work, and one that is not. */
+  async cancel() {
     const model = await load(true);
-    const many = encode(
-      model,
-      Array.from({ length: 40 }, () => 'One day'),
+    const outcomes: string[] = [];
+    const whole = JSON.stringify(
+      await collect(model.generate(encode(model, rows), { ...options, capture: [] })),
     );
-    const work = nameOf(collect(model.generate(many, { ...options, maxTokens: 300, ignoreEos: true })));
-    await new Promise((resolve) => setTimeout(resolve, Number(seed) * 7));
+    for (let n = 0; n < 20; n++) {
+      const controller = new AbortController();
+      const work = nameOf(collect(model.generate(crowd(model), { ...endless, signal: controller.signal })));
+      await sleep(n * 5);
+      controller.abort();
+      outcomes.push(await work);
+    }
+    const again = JSON.stringify(
+      await collect(model.generate(encode(model, rows), { ...options, capture: [] })),
+    );
+    print({ outcomes, same: again === whole });
     await model.close();
-    print({ work: await work });
+  },
+
+  /** The process ends in mid-work, without a word to the model. */
+  async exit() {
+    const model = await load(true);
+    void nameOf(collect(model.generate(crowd(model), endless)));
+    await sleep(20 + Number(seed));
+    process.exit(3);
+  },
+
+  /** Where this thread cannot open a session, a worker's model works and one of this thread does not. */
+  async idle() {
+    const runtime = createRequire(`${dist}/index.js`)('onnxruntime-node') as {
+      InferenceSession: { create: () => Promise<unknown> };
+    };
+    runtime.InferenceSession.create = () => Promise.reject(new Error('opened in the main thread'));
+    const model = await load(true);
+    const results = await collect(model.generate(encode(model, rows), options));
+    print({ tokens: results.reduce((sum, { ids }) => sum + ids.length, 0), here: await nameOf(load(false)) });
+    await model.close();
   },
 
   /** A caller that takes one result and no more; the process must end by itself. */

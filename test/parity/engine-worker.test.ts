@@ -50,13 +50,39 @@ describe('the engine in a worker thread', () => {
     expect(code).toBe(0);
   });
 
-  it('closes in mid-work at any moment, without aborting the process', async () => {
-    for (const seed of [0, 1, 5, 20, 60]) {
-      const { code, value, stderr } = await play('close', seed);
-      expect(stderr).toBe('');
-      expect(value?.['work']).toMatch(/^(AbortError|EngineError): /);
-      expect(code).toBe(0);
+  it('closes in mid-work twenty times, without aborting the process', async () => {
+    const { code, value, stderr } = await play('close');
+    expect(stderr).toBe('');
+    const outcomes = value?.['outcomes'] as string[];
+    expect(outcomes).toHaveLength(20);
+    for (const outcome of outcomes) expect(outcome).toMatch(/^(AbortError|EngineError): /);
+    expect(code).toBe(0);
+  });
+
+  it('cancels twenty calls in mid-work, and runs the next as if nothing had been', async () => {
+    const { code, value, stderr } = await play('cancel');
+    expect(stderr).toBe('');
+    expect(value?.['outcomes']).toEqual(
+      Array.from({ length: 20 }, () => 'AbortError: stopped before all rows were finished'),
+    );
+    expect(value?.['same']).toBe(true);
+    expect(code).toBe(0);
+  });
+
+  it('lets a process exit in mid-work with the code that it names, twenty times', async () => {
+    const codes: number[] = [];
+    for (let n = 0; n < 20; n += 2) {
+      const pair = await Promise.all([play('exit', 3 * n), play('exit', 3 * n + 3)]);
+      codes.push(...pair.map(({ code }) => code));
     }
+    expect(codes).toEqual(Array.from({ length: 20 }, () => 3));
+  });
+
+  it('runs no session in the main thread', async () => {
+    const { code, value } = await play('idle');
+    expect(value?.['tokens']).toBeGreaterThan(50);
+    expect(value?.['here']).toMatch(/opened in the main thread/);
+    expect(code).toBe(0);
   });
 
   it('lets the process end when a caller takes no more results', async () => {

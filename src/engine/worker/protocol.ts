@@ -25,6 +25,8 @@ export type PlainLoadOptions = Omit<LoadOptions, 'onNotice' | 'worker'>;
 export interface WorkerStart {
   readonly model: string;
   readonly options: PlainLoadOptions;
+  /** Memory of the `RunGate` that holds the process while a step runs. */
+  readonly gate: SharedArrayBuffer;
 }
 
 /** A request that is answered by results. */

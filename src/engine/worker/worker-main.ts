@@ -3,6 +3,8 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { loadModel } from '../load.ts';
 import type { LanguageModel } from '../model.ts';
+import { RunGate } from '../run-gate.ts';
+import { enterThrough } from '../session.ts';
 import { toPlainError } from './plain-error.ts';
 import {
   type CallRequest,
@@ -26,7 +28,8 @@ interface Call {
 
 if (parentPort !== null) await serve(parentPort, workerData as WorkerStart);
 
-async function serve(port: MessagePort, { model: path, options }: WorkerStart): Promise<void> {
+async function serve(port: MessagePort, { model: path, options, gate }: WorkerStart): Promise<void> {
+  enterThrough(new RunGate(gate));
   const send = (response: Response): void => port.postMessage(response, transferables(response));
   let model: LanguageModel;
   try {

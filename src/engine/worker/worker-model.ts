@@ -4,6 +4,7 @@ import { loadCheckpoint } from '../../model/checkpoint.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
 import { precisionOf } from '../load.ts';
 import type { LanguageModel, LoadOptions } from '../model.ts';
+import { RunGate } from '../run-gate.ts';
 import type {
   ContinuationsOptions,
   ContinuationsRow,
@@ -48,6 +49,7 @@ class WorkerModel implements LanguageModel {
   private readonly exited: Promise<void>;
   private nextCall = 1;
   private gone: Error | null = null;
+  private closing = false;
 
   private constructor(checkpoint: Checkpoint, precision: string, worker: Worker) {
     this.checkpoint = checkpoint;
@@ -65,13 +67,16 @@ class WorkerModel implements LanguageModel {
 
   static async start(
     checkpoint: Checkpoint,
-    start: WorkerStart,
+    start: Omit<WorkerStart, 'gate'>,
     onNotice: LoadOptions['onNotice'],
   ): Promise<WorkerModel> {
     const isSource = import.meta.url.endsWith('.ts');
     const url = new URL(isSource ? './worker-main.ts' : './worker-main.js', import.meta.url);
     // Plain JavaScript is better without the flags of the process, such as --input-type, with which no thread starts.
-    const worker = new Worker(url, { workerData: start, ...(isSource ? {} : { execArgv: [] }) });
+    const gate = new RunGate();
+    const workerData: WorkerStart = { ...start, gate: gate.memory };
+    const worker = new Worker(url, { workerData, ...(isSource ? {} : { execArgv: [] }) });
+    holdProcess(gate, worker);
     const model = new WorkerModel(checkpoint, precisionOf(start.options), worker);
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (response: Response) => {
@@ -128,6 +133,7 @@ class WorkerModel implements LanguageModel {
   }
 
   async close(): Promise<void> {
+    this.closing = true;
     if (this.gone === null) this.post({ kind: 'close' });
     this.worker.ref();
     await this.exited;
@@ -167,7 +173,8 @@ class WorkerModel implements LanguageModel {
       // A caller that stops taking results wants no more of them.
       if (!pending.ended) this.post({ kind: 'abort', call, row: null });
       this.pending.delete(call);
-      if (this.pending.size === 0) this.worker.unref();
+      // Whoever waits for the thread's end needs the process to last until then.
+      if (this.pending.size === 0 && !this.closing) this.worker.unref();
     }
   }
 
@@ -207,4 +214,22 @@ class WorkerModel implements LanguageModel {
   private post(request: Request): void {
     if (this.gone === null) this.worker.postMessage(request);
   }
+}
+
+/** How long the end of a process waits for a step, in milliseconds; one takes a second at most. */
+const patience = 10_000;
+const gates = new Set<RunGate>();
+
+/** The process ends, however it comes to that, between two steps of the worker. */
+function holdProcess(gate: RunGate, worker: Worker): void {
+  if (gates.size === 0) process.on('exit', shutGates);
+  gates.add(gate);
+  worker.once('exit', () => {
+    gates.delete(gate);
+    if (gates.size === 0) process.off('exit', shutGates);
+  });
+}
+
+function shutGates(): void {
+  for (const gate of gates) gate.shut(patience);
 }
