@@ -113,6 +113,11 @@ export abstract class BuilderCore {
     this.#outputs.push(isFree ? own : this.applyOne('identity', [own], {}, name));
   }
 
+  /** The nodes added so far, in order. */
+  get nodes(): readonly GraphNode[] {
+    return [...this.#nodes];
+  }
+
   /** The finished graph, verified; throws `GraphError` where something is never used. */
   build(options: VerifyOptions = {}): Graph {
     const graph: Graph = {

@@ -82,6 +82,21 @@ export class GraphBuilder extends BuilderCore {
     return this.applyOne('identity', [x], {}, name);
   }
 
+  /** x, which counts as a constant when gradients are taken. */
+  stopGradient(x: Value, name?: string): Value {
+    return this.applyOne('stopGradient', [x], {}, name);
+  }
+
+  /** Whether a ≥ b. */
+  greaterOrEqual(a: Value, b: Value, name?: string): Value {
+    return this.applyOne('greaterOrEqual', [a, b], {}, name);
+  }
+
+  /** x where the condition holds, else y; all three broadcast. */
+  where(condition: Value, x: Value, y: Value, name?: string): Value {
+    return this.applyOne('where', [condition, x, y], {}, name);
+  }
+
   /** x with another element type. */
   cast(x: Value, to: DataType, name?: string): Value {
     return this.applyOne('cast', [x], { to }, name);
@@ -131,6 +146,22 @@ export class GraphBuilder extends BuilderCore {
   gatherRows(x: Value, index: Value, name?: string): Value {
     const rows = index.type.shape.length === 2 ? this.unsqueeze(index, [2]) : index;
     return this.applyOne('gatherRows', [x, rows], {}, name);
+  }
+
+  /**
+   * Elements of x at `index` along `axis`: of the last axis, result[i, j] = x[i, index[i, j]]. The index, i64 or
+   * i32, has the shape of x but along the axis.
+   */
+  gatherElements(x: Value, index: Value, axis: number, name?: string): Value {
+    return this.applyOne('gatherElements', [x, index], { axis }, name);
+  }
+
+  /**
+   * x with `updates` added at `index` along `axis`, one after the other where an index repeats: of axis 0,
+   * result[index[i, j], j] += updates[i, j]. Index, i64 or i32, and updates have the shape of x but along the axis.
+   */
+  scatterAdd(x: Value, index: Value, updates: Value, axis: number, name?: string): Value {
+    return this.applyOne('scatterAdd', [x, index, updates], { axis }, name);
   }
 
   /** x / √(mean of x² over the last axis + epsilon) · gain; gain `[width]`. */
@@ -197,6 +228,33 @@ export class GraphBuilder extends BuilderCore {
   ): Value {
     const attributes = { axis, start, ...(end !== undefined && { end }), ...options };
     return this.applyOne('slice', [x], attributes, name);
+  }
+
+  /** x between zeros along an axis. Where the axis is named, `length` says what the result's is called. */
+  pad(
+    x: Value,
+    axis: number,
+    before: number,
+    after: number,
+    options: { readonly length?: Dim } = {},
+    name?: string,
+  ): Value {
+    return this.applyOne('pad', [x], { axis, before, after, ...options }, name);
+  }
+
+  /** The lengths of x's axes when the graph runs, i64 `[axes]`. */
+  shapeOf(x: Value, name?: string): Value {
+    return this.applyOne('shapeOf', [x], {}, name);
+  }
+
+  /** As `expand`, to lengths known when the graph runs; `shape` says what they are called. */
+  expandTo(x: Value, lengths: Value, shape: readonly Dim[], name?: string): Value {
+    return this.applyOne('expandTo', [x, lengths], { shape }, name);
+  }
+
+  /** As `reshape`, to lengths known when the graph runs; `shape` says what they are called. */
+  reshapeTo(x: Value, lengths: Value, shape: readonly Dim[], name?: string): Value {
+    return this.applyOne('reshapeTo', [x, lengths], { shape }, name);
   }
 
   /** Consecutive parts of the given sizes along an axis; result `i` is named `name.i`. */

@@ -1,5 +1,8 @@
 /** The typed tensor graph language: build, print, verify, write as ONNX. */
 
+export { crossEntropy } from './gradients/cross-entropy.ts';
+export type { Seed } from './gradients/gradients.ts';
+export { gradients } from './gradients/gradients.ts';
 export { GraphBuilder } from './graph.ts';
 export type { WriteOnnxOptions } from './onnx.ts';
 export { writeOnnx } from './onnx.ts';

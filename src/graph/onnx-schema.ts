@@ -32,6 +32,7 @@ const messages = {
     name: [1, 'string'],
     f: [2, 'float'],
     i: [3, 'int64'],
+    s: [4, 'bytes'],
     ints: [8, 'int64', 'repeated'],
     type: [20, 'int32'],
   },
@@ -52,7 +53,7 @@ const messages = {
 } as const satisfies Readonly<Record<string, Readonly<Record<string, FieldSpec>>>>;
 
 /** Values of `AttributeProto.type`. */
-export const attributeType = { float: 1, int: 2, ints: 7 } as const;
+export const attributeType = { float: 1, int: 2, text: 3, ints: 7 } as const;
 
 /** Value of `TensorProto.dataLocation` for data in another file. */
 export const externalLocation = 1;
@@ -75,6 +76,7 @@ export interface AttributeProto {
   readonly type: number;
   readonly f?: number;
   readonly i?: number;
+  readonly s?: Uint8Array;
   readonly ints?: readonly number[];
 }
 

@@ -103,6 +103,7 @@ function attributeProto(name: string, value: OnnxAttribute): AttributeProto {
   if ('int' in value) return { name, type: attributeType.int, i: value.int };
   if ('float' in value) return { name, type: attributeType.float, f: value.float };
   if ('ints' in value) return { name, type: attributeType.ints, ints: value.ints };
+  if ('text' in value) return { name, type: attributeType.text, s: Buffer.from(value.text) };
   return { name, type: attributeType.int, i: elementType[value.dataType] };
 }
 

@@ -3,7 +3,12 @@
  * element of a result as a formula of its index. The oracle of the runtime's results in tests.
  */
 
-import type { ConcatAttributes, SliceAttributes, SplitAttributes } from '../../src/graph/ops/shapes.ts';
+import type {
+  ConcatAttributes,
+  PadAttributes,
+  SliceAttributes,
+  SplitAttributes,
+} from '../../src/graph/ops/shapes.ts';
 import type { Attributes, Dim, Graph, GraphNode, Value } from '../../src/graph/index.ts';
 
 /** Row-major numbers. */
@@ -67,7 +72,14 @@ const rules: Readonly<Record<string, Rule>> = {
   silu: unary((x) => x / (1 + Math.exp(-x))),
   tanh: unary(Math.tanh),
   identity: unary((x) => x),
+  stopGradient: unary((x) => x),
   cast: unary((x) => x),
+  greaterOrEqual: binary((a, b) => Number(a >= b)),
+  where: ([condition, x, y]) => [
+    fill(broadcastDims(broadcastDims(condition!.dims, x!.dims), y!.dims), (at) =>
+      readBroadcast(readBroadcast(condition!, at) === 0 ? y! : x!, at),
+    ),
+  ],
   matMul,
   gather: ([table, ids]) => {
     const dims = [...ids!.dims, ...table!.dims.slice(1)];
@@ -82,17 +94,43 @@ const rules: Readonly<Record<string, Rule>> = {
       ),
     ];
   },
+  gatherElements: ([x, index], node) => {
+    const axis = fromFront(Number(node.attributes['axis']), x!);
+    return [fill(index!.dims, (at) => read(x!, at.with(axis, read(index!, at))))];
+  },
+  scatterAdd: ([x, index, updates], node) => {
+    const axis = fromFront(Number(node.attributes['axis']), x!);
+    const data = Float64Array.from(x!.data);
+    for (let offset = 0; offset < updates!.data.length; offset++) {
+      const at = indexOf(offset, updates!.dims);
+      data[offsetOf(x!, at.with(axis, read(index!, at)))]! += updates!.data[offset]!;
+    }
+    return [{ dims: x!.dims, data }];
+  },
+  rotaryEmbedding: rotated,
   rmsNorm: ([x, gain], node) => [rmsNorm(x!, gain!, Number(node.attributes['epsilon']))],
   addRmsNorm: ([x, skip, gain], node) => {
     const sum = fill(x!.dims, (at) => read(x!, at) + read(skip!, at));
     return [rmsNorm(sum, gain!, Number(node.attributes['epsilon'])), sum];
   },
   reshape: reshaped,
+  reshapeTo: reshaped,
   unsqueeze: reshaped,
   squeeze: reshaped,
-  expand: ([x], node, length) => [
-    fill(node.outputs[0]!.type.shape.map(length), (at) => readBroadcast(x!, at)),
-  ],
+  expand: expanded,
+  expandTo: expanded,
+  shapeOf: ([x]) => [{ dims: [x!.dims.length], data: Float64Array.from(x!.dims) }],
+  pad: ([x], node) => {
+    const { axis, before, after } = node.attributes as Attributes & PadAttributes;
+    const along = fromFront(axis, x!);
+    const size = x!.dims[along]!;
+    return [
+      fill(x!.dims.with(along, before + size + after), (at) => {
+        const from = at[along]! - before;
+        return from < 0 || from >= size ? 0 : read(x!, at.with(along, from));
+      }),
+    ];
+  },
   transpose: ([x], node) => {
     const permutation = node.attributes['permutation'] as readonly number[];
     return [
@@ -146,8 +184,12 @@ function indexOf(offset: number, dims: readonly number[]): Index {
   return index;
 }
 
+function offsetOf(tensor: NaiveTensor, index: Index): number {
+  return index.reduce((offset, at, axis) => offset * tensor.dims[axis]! + at, 0);
+}
+
 function read(tensor: NaiveTensor, index: Index): number {
-  return tensor.data[index.reduce((offset, at, axis) => offset * tensor.dims[axis]! + at, 0)]!;
+  return tensor.data[offsetOf(tensor, index)]!;
 }
 
 /** Reads a tensor as if it were broadcast to the shape that `index` walks. */
@@ -183,6 +225,24 @@ function unary(formula: (x: number) => number): Rule {
 
 function reshaped([x]: readonly NaiveTensor[], node: GraphNode, length: (dim: Dim) => number): NaiveTensor[] {
   return [{ dims: node.outputs[0]!.type.shape.map(length), data: x!.data }];
+}
+
+function expanded([x]: readonly NaiveTensor[], node: GraphNode, length: (dim: Dim) => number): NaiveTensor[] {
+  return [fill(node.outputs[0]!.type.shape.map(length), (at) => readBroadcast(x!, at))];
+}
+
+function rotated([x, positions, cos, sin]: readonly NaiveTensor[], node: GraphNode): NaiveTensor[] {
+  const headSize = x!.dims[2]! / Number(node.attributes['heads']);
+  const half = headSize / 2;
+  return [
+    fill(x!.dims, ([row, position, column]) => {
+      const within = column! % headSize;
+      const angle = [read(positions!, [row!, position!]), within % half];
+      const partner = within < half ? column! + half : column! - half;
+      const turned = (within < half ? -1 : 1) * read(x!, [row!, position!, partner]);
+      return read(x!, [row!, position!, column!]) * read(cos!, angle) + turned * read(sin!, angle);
+    }),
+  ];
 }
 
 function matMul([a, b]: readonly NaiveTensor[], node: GraphNode): NaiveTensor[] {

@@ -26,6 +26,7 @@ export type OnnxAttribute =
   | { readonly int: number }
   | { readonly float: number }
   | { readonly ints: readonly number[] }
+  | { readonly text: string }
   | { readonly dataType: DataType };
 
 /** The ONNX node that computes a call. */

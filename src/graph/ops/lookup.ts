@@ -1,11 +1,23 @@
-/** Ops that pick rows by index. */
+/** Ops that pick elements by index, and the one that puts them back. */
 
-import type { DataType } from '../types.ts';
-import type { NoAttributes, OpDefinition, OpTable } from './definition.ts';
-import { operand, reject, requireDtype, requireRank } from './definition.ts';
+import type { DataType, TensorType } from '../types.ts';
+import { formatShape } from '../types.ts';
+import type { NoAttributes, OpCall, OpDefinition, OpTable } from './definition.ts';
+import { operand, reject, requireDtype, requireRank, requireType, resolveAxis } from './definition.ts';
 
 /** Ops of this file with their attributes. */
-export type LookupOps = { gather: NoAttributes; gatherRows: NoAttributes };
+export type LookupOps = {
+  gather: NoAttributes;
+  gatherRows: NoAttributes;
+  gatherElements: ElementsAttributes;
+  scatterAdd: ElementsAttributes;
+};
+
+/** The axis that indices count along. */
+export type ElementsAttributes = {
+  /** Negative counts from the back. */
+  readonly axis: number;
+};
 
 const indices: readonly DataType[] = ['i32', 'i64'];
 
@@ -35,5 +47,41 @@ const gatherRows: OpDefinition<NoAttributes> = {
   onnx: () => ({ type: 'GatherND', attributes: { batch_dims: { int: 1 } } }),
 };
 
+const gatherElements: OpDefinition<ElementsAttributes> = {
+  infer(call) {
+    const x = operand(call, 0, 'x');
+    const index = operand(call, 1, 'index');
+    requireIndexAlong(call, x, index);
+    return [{ dtype: x.dtype, shape: index.shape }];
+  },
+  onnx: (call) => ({ type: 'GatherElements', attributes: { axis: { int: call.attributes.axis } } }),
+};
+
+const scatterAdd: OpDefinition<ElementsAttributes> = {
+  infer(call) {
+    const x = operand(call, 0, 'x');
+    const index = operand(call, 1, 'index');
+    requireDtype(call, x, 'x', ['f32', 'f64']);
+    requireIndexAlong(call, x, index);
+    requireType(call, operand(call, 2, 'updates'), 'updates', { dtype: x.dtype, shape: index.shape });
+    return [x];
+  },
+  // Element by element, in order: ScatterND adds rows side by side, and equal indices race.
+  onnx: (call) => ({
+    type: 'ScatterElements',
+    attributes: { axis: { int: call.attributes.axis }, reduction: { text: 'add' } },
+  }),
+};
+
 /** Definitions of this file's ops. */
-export const lookupOps: OpTable<LookupOps> = { gather, gatherRows };
+export const lookupOps: OpTable<LookupOps> = { gather, gatherRows, gatherElements, scatterAdd };
+
+/** An index has the shape of x but along the axis. */
+function requireIndexAlong(call: OpCall<ElementsAttributes>, x: TensorType, index: TensorType): void {
+  requireDtype(call, index, 'index', indices);
+  const axis = resolveAxis(call, call.attributes.axis, x.shape.length);
+  const fits =
+    index.shape.length === x.shape.length &&
+    index.shape.every((dim, at) => at === axis || dim === x.shape[at]);
+  if (!fits) reject(call, `an index ${formatShape(x.shape.with(axis, '_'))}`, formatShape(index.shape));
+}

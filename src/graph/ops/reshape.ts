@@ -32,6 +32,13 @@ export function planReshape(call: OpCall, from: readonly Dim[], to: readonly Dim
   return plan;
 }
 
+/** Whether `planReshape` finds a plan, that is, whether the lengths need not be known when the graph runs. */
+export function canReshape(from: readonly Dim[], to: readonly Dim[]): boolean {
+  const moved = to.filter((dim, axis) => typeof dim === 'string' && dim !== from[axis]);
+  const isEmptyInPlace = to.every((dim, axis) => dim !== 0 || from[axis] === 0);
+  return sameProduct(from, to) && isEmptyInPlace && moved.length <= (to.includes(0) ? 0 : 1);
+}
+
 /** Whether two shapes hold the same number of elements for every value of their names. */
 function sameProduct(from: readonly Dim[], to: readonly Dim[]): boolean {
   const [a, b] = [factorise(from), factorise(to)];

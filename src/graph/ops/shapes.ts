@@ -2,8 +2,16 @@
 
 import type { Dim, TensorType } from '../types.ts';
 import { formatShape } from '../types.ts';
-import type { Attributes, OpCall, OpDefinition, OpTable } from './definition.ts';
-import { operand, reject, requireShape, resolveAxes, resolveAxis } from './definition.ts';
+import type { Attributes, NoAttributes, OnnxCall, OpCall, OpDefinition, OpTable } from './definition.ts';
+import {
+  operand,
+  reject,
+  requireDtype,
+  requireShape,
+  requireType,
+  resolveAxes,
+  resolveAxis,
+} from './definition.ts';
 import { planReshape } from './reshape.ts';
 
 /** Ops of this file with their attributes. */
@@ -16,6 +24,10 @@ export type ShapeOps = {
   concat: ConcatAttributes;
   slice: SliceAttributes;
   split: SplitAttributes;
+  pad: PadAttributes;
+  shapeOf: NoAttributes;
+  expandTo: ShapeAttributes;
+  reshapeTo: ShapeAttributes;
 };
 
 /** The shape of the result. */
@@ -45,6 +57,15 @@ export type SliceAttributes = {
 
 /** Lengths of consecutive parts of an axis. */
 export type SplitAttributes = { readonly axis: number; readonly sizes: readonly number[] };
+
+/** Zeros before and after an axis. */
+export type PadAttributes = {
+  readonly axis: number;
+  readonly before: number;
+  readonly after: number;
+  /** Length of the result, needed where the axis is named; the caller vouches for it. */
+  readonly length?: Dim;
+};
 
 const reshape: OpDefinition<ShapeAttributes> = {
   infer(call) {
@@ -171,6 +192,50 @@ const split: OpDefinition<SplitAttributes> = {
   }),
 };
 
+const pad: OpDefinition<PadAttributes> = {
+  infer(call) {
+    const x = operand(call, 0, 'x');
+    const { before, after, length } = call.attributes;
+    requireDtype(call, x, 'x', ['f32', 'f16', 'f64', 'i32', 'i64']);
+    requireShape(call, [before, after]);
+    const axis = resolveAxis(call, call.attributes.axis, x.shape.length);
+    const size = x.shape[axis]!;
+    if (typeof size === 'string' && length === undefined) {
+      return reject(call, `a \`length\` for the result, since axis ${size} is named`, 'none');
+    }
+    const padded = typeof size === 'string' ? length! : before + size + after;
+    if (length !== undefined && length !== padded) reject(call, `\`length\` ${padded}`, String(length));
+    return [{ dtype: x.dtype, shape: x.shape.with(axis, padded) }];
+  },
+  onnx(call) {
+    const rank = operand(call, 0, 'x').shape.length;
+    const axis = resolveAxis(call, call.attributes.axis, rank);
+    const { before, after } = call.attributes;
+    const around = (count: number): readonly number[] =>
+      Array.from({ length: rank }, (_, at) => (at === axis ? count : 0));
+    return { type: 'Pad', constants: [[...around(before), ...around(after)]] };
+  },
+};
+
+const shapeOf: OpDefinition<NoAttributes> = {
+  infer: (call) => [{ dtype: 'i64', shape: [operand(call, 0, 'x').shape.length] }],
+  onnx: () => ({ type: 'Shape' }),
+};
+
+/** The result has the lengths of an i64 vector, known when the graph runs; `shape` says what they are called. */
+function toLengths(onnx: OnnxCall): OpDefinition<ShapeAttributes> {
+  return {
+    infer(call) {
+      const x = operand(call, 0, 'x');
+      const { shape } = call.attributes;
+      requireShape(call, shape);
+      requireType(call, operand(call, 1, 'lengths'), 'lengths', { dtype: 'i64', shape: [shape.length] });
+      return [{ dtype: x.dtype, shape }];
+    },
+    onnx: () => onnx,
+  };
+}
+
 /** Definitions of this file's ops. */
 export const shapeOps: OpTable<ShapeOps> = {
   reshape,
@@ -181,6 +246,11 @@ export const shapeOps: OpTable<ShapeOps> = {
   concat,
   slice,
   split,
+  pad,
+  shapeOf,
+  expandTo: toLengths({ type: 'Expand' }),
+  // A length 0 is a length, not "copy the input's".
+  reshapeTo: toLengths({ type: 'Reshape', attributes: { allowzero: { int: 1 } } }),
 };
 
 function requireLikeExcept(
