@@ -31,7 +31,7 @@ export async function gradientErrors(problem: Differentiable): Promise<readonly 
   const errors: string[] = [];
   for (const { name } of graph.outputs) {
     if (String(got[name]!.dims) !== String(expected[name]!.dims))
-      errors.push(`shape of ${name}: ${got[name]!.dims}, not ${expected[name]!.dims}`);
+      errors.push(`shape of ${name}: ${String(got[name]!.dims)}, not ${String(expected[name]!.dims)}`);
     compare(errors, `${name} in the runtime`, got[name]!.data, expected[name]!.data, runtimeTolerance);
   }
   for (const name of Object.keys(numbers)) {
@@ -62,7 +62,7 @@ function build({ feeds, shapes = {}, names = {}, define }: Differentiable): Prob
       return [name, g.input(name, dtype, shapes[name] ?? dims)];
     }),
   );
-  const results = [define(g, inputs)].flat() as Value[];
+  const results = [define(g, inputs)].flat();
   const loss = results
     .map((value, index) => weighed(g, value, index))
     .reduce((sum, part) => g.add(sum, part));
