@@ -123,7 +123,11 @@ function nucleus(odds: Odds, topP: number, total: number): ArrayLike<number> {
   const negligible = Math.max((total * (1 - topP)) / weights.length, Number.MIN_VALUE);
   const { sure, rest, missing } = splitByWeight(weights, idsFrom(odds, negligible), topP * total);
   rest.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
-  return [...sure, ...shortestBeginning(weights, rest, missing)];
+  const border = shortestBeginning(weights, rest, missing);
+  const ids = new Int32Array(sure.length + border.length);
+  ids.set(sure);
+  ids.set(border, sure.length);
+  return ids;
 }
 
 function nucleusWithin(weights: Odds['weights'], order: ArrayLike<number>, topP: number): ArrayLike<number> {
@@ -162,7 +166,7 @@ function splitByWeight(
   weights: Odds['weights'],
   ids: Int32Array,
   needed: number,
-): { readonly sure: number[]; readonly rest: number[]; readonly missing: number } {
+): { readonly sure: Int32Array; readonly rest: number[]; readonly missing: number } {
   const mass = new Float64Array(levels);
   for (const id of ids) {
     const level = levelOf(weights[id] as number);
@@ -171,14 +175,15 @@ function splitByWeight(
   let border = levels - 1;
   let missing = needed;
   while (border > 0 && missing > (mass[border] as number)) missing -= mass[border--] as number;
-  const sure: number[] = [];
+  const sure = new Int32Array(ids.length);
   const rest: number[] = [];
+  let count = 0;
   for (const id of ids) {
     const level = levelOf(weights[id] as number);
-    if (level > border) sure.push(id);
+    if (level > border) sure[count++] = id;
     else if (level === border) rest.push(id);
   }
-  return { sure, rest, missing };
+  return { sure: sure.subarray(0, count), rest, missing };
 }
 
 function sumOf(masses: Odds['masses']): number {
