@@ -1,6 +1,7 @@
-import { Option } from '@commander-js/extra-typings';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { Dtype } from '../engine/model.ts';
 import { poolings } from '../engine/types.ts';
+import { type DirectionKind, directionKinds } from '../persona/directions.ts';
 import type { ExtractOptions } from '../persona/extract-options.ts';
 import { filterModes } from '../persona/filter.ts';
 import { strengthUnits } from '../persona/strength.ts';
@@ -25,6 +26,7 @@ export interface ExtractFlags {
   readonly positions?: (typeof positions)[number] | undefined;
   readonly dtype?: Dtype | undefined;
   readonly block?: 32 | 128 | undefined;
+  readonly directions?: DirectionKind[] | undefined;
   readonly filter?: (typeof filterModes)[number] | undefined;
   readonly threshold?: number | undefined;
   readonly coherenceThreshold?: number | undefined;
@@ -69,6 +71,7 @@ export function rolloutFlags(): Option[] {
 export function vectorFlags(): Option[] {
   return [
     new Option('--pool <name>', 'tokens whose mean the vector is (default: response_mean)').choices(poolings),
+    option('--directions <list>', 'directions beside the difference of means: pca, probe', directionList),
     new Option(
       '--filter <name>',
       'drop both rollouts of a pair if one fails, or each for itself (default: paired)',
@@ -129,7 +132,7 @@ export function addOptions(
 export function toExtractOptions(flags: ExtractFlags): Omit<ExtractOptions, 'model' | 'trait' | 'out'> {
   const { samples, questions, instructions, keepThoughts, maxTokens, temperature, topP, seed } = flags;
   const { positions, strengthUnit, filter, threshold, coherenceThreshold, coherenceFloor, force } = flags;
-  const { layers, strengths, doseLayer, doseStrengths, randomDirections, randomSamples } = flags;
+  const { directions, layers, strengths, doseLayer, doseStrengths, randomDirections, randomSamples } = flags;
   return defined({
     samples,
     questions,
@@ -141,6 +144,7 @@ export function toExtractOptions(flags: ExtractFlags): Omit<ExtractOptions, 'mod
     seed,
     positions,
     strengthUnit,
+    directions,
     filter,
     threshold,
     coherenceThreshold,
@@ -162,4 +166,12 @@ export function toExtractOptions(flags: ExtractFlags): Omit<ExtractOptions, 'mod
 
 function option(flags: string, description: string, parse: (text: string) => unknown): Option {
   return new Option(flags, description).argParser(parse);
+}
+
+function directionList(text: string): DirectionKind[] {
+  return text.split(',').map((name) => {
+    const kind = directionKinds.find((known) => known === name.trim());
+    if (kind !== undefined) return kind;
+    throw new InvalidArgumentError(`Expected a list of ${directionKinds.join(', ')}.`);
+  });
 }

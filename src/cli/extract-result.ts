@@ -19,6 +19,7 @@ export function describeExtraction(result: ExtractResult): string {
     ['dropped', describeDropped(counts)],
     ['not scored', describeUnscored(counts)],
     ['layer', layerOf(result)],
+    ...directionLine(result),
     ['strength', strengthOf(result)],
     ['Spearman', dose?.spearman === null || dose === null ? 'not measured' : dose.spearman.toFixed(2)],
     ['run folder', shortPath(result.folder)],
@@ -33,6 +34,7 @@ export function extractSummary({
   folder,
   vector,
   counts,
+  directions,
   sweep,
   doseResponse,
   report,
@@ -44,6 +46,7 @@ export function extractSummary({
     model,
     pooling,
     counts,
+    directions,
     recommended_layer: recommendedLayer,
     recommended_strength: recommendedStrength,
     sweep,
@@ -84,6 +87,17 @@ function wrap(text: string): string {
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
   return lines.join('\n');
+}
+
+/** How near the other directions are to the vector, at the layer that counts. */
+function directionLine({ directions, vector, doseResponse }: ExtractResult): [string, string][] {
+  if (directions === null) return [];
+  const layer = vector.metadata.recommendedLayer ?? doseResponse?.layer ?? Math.ceil(vector.layers / 2);
+  const cosines = directions.directions.map(({ kind, cosines: all }) => {
+    const value = all[layer] ?? null;
+    return `${kind} ${value === null ? '–' : value.toFixed(2)}`;
+  });
+  return [['cosines', `${cosines.join(', ')} with the vector at layer ${layer}`]];
 }
 
 function layerOf({ vector, sweep, doseResponse }: ExtractResult): string {

@@ -4,6 +4,7 @@ import { type Pooling, type Positions, poolings } from '../engine/types.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import type { FileSystem } from '../store/files.ts';
+import { type DirectionKind, directionKinds } from './directions.ts';
 import { type FilterMode, type FilterRule, filterModes } from './filter.ts';
 import type { GivenRollouts } from './given-rollouts.ts';
 import type { JudgeProvider } from './judge.ts';
@@ -64,6 +65,8 @@ export interface ExtractOptions {
   readonly seed?: number;
   /** Which pooling's vector is swept and recommended; default `response_mean`, the paper's. All are kept. */
   readonly pooling?: Pooling;
+  /** Directions beside the difference of means, in the same pooling; default none. */
+  readonly directions?: readonly DirectionKind[];
   /** Where the vector is added; default `response`, the paper's. */
   readonly positions?: Positions;
   /** How the strengths below are meant; default `fraction` of the residual stream's norm. */
@@ -116,6 +119,7 @@ export interface Settings<Model extends ModelFacts = LanguageModel> {
   readonly temperature: number;
   readonly capture: readonly Pooling[];
   readonly pooling: Pooling;
+  readonly directions: readonly DirectionKind[];
   readonly positions: Positions;
   readonly unit: StrengthUnit;
   readonly filter: FilterRule;
@@ -178,6 +182,7 @@ export async function settle<Model extends ModelFacts>(
     // Sentence ends are found by the tokenizer, so every model that can make rollouts has all four.
     capture: poolings,
     pooling: options.pooling ?? 'response_mean',
+    directions: directionKinds.filter((kind) => options.directions?.includes(kind) === true),
     positions: options.positions ?? 'response',
     unit: options.strengthUnit ?? 'fraction',
     filter: {

@@ -28,6 +28,7 @@ export function recipeOf(settings: Settings<ModelFacts>): Recipe {
     seed,
     capture: [...settings.capture],
     pooling: settings.pooling,
+    directions: [...settings.directions],
     positions: settings.positions,
     strength_unit: settings.unit,
     filter: mode,

@@ -115,6 +115,28 @@ describe('extract', () => {
     expect(free.vector.row(3)[0]).toBeGreaterThan(1);
   });
 
+  it('keeps other directions beside the vector where asked to, and compares them', async () => {
+    const { directions, vector, folder, manifest } = await run({
+      sweep: false,
+      directions: ['probe', 'pca'],
+    });
+    expect(directions).toMatchObject({ pooling: 'response_mean', paired: true });
+    const [pca, probe] = directions!.directions;
+    expect([pca!.kind, probe!.kind]).toEqual(['pca', 'probe']);
+    // The mood is axis 0 of every layer but the embeddings, and the pairs differ in little else.
+    for (const found of [pca!, probe!]) {
+      expect(found.cosines).toHaveLength(4);
+      expect(found.cosines[3]).toBeGreaterThan(0.8);
+      expect(found.converged).toEqual([true, true, true, true]);
+    }
+    expect(probe!.quality[3]).toBeGreaterThan(0.9);
+    const loaded = await PersonaVector.load(join(folder, 'vector.safetensors'), 'response_mean.probe');
+    expect(loaded.norm(3)).toBeCloseTo(vector.norm(3), 4);
+    expect(loaded.metadata.residualNorms).toEqual(vector.metadata.residualNorms);
+    expect(Object.keys(manifest.artifacts)).toContain('directions.json');
+    expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('Other directions');
+  });
+
   it('opens a finished run without making anything again', async () => {
     const folder = await temporaryFolder();
     const model = await openFakeModel(join(folder, 'model'));

@@ -1,6 +1,6 @@
 import { packageInfo } from '../store/package-info.ts';
 import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
-import type { DoseResponse, Sweep } from '../store/result-schema.ts';
+import type { Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
 import { type RunFile, openRun, runFiles } from '../store/run-folder.ts';
 import { type ExtractContext, openContext, runStep } from './extract-context.ts';
 import { type ExtractOptions, settle } from './extract-options.ts';
@@ -19,6 +19,8 @@ export interface ExtractResult {
   /** Of the chosen pooling, with the recommended layer and strength in its metadata. */
   readonly vector: PersonaVector;
   readonly counts: FilterCounts;
+  /** Null where none were asked for. */
+  readonly directions: Directions | null;
   /** Null where it was left out, or the trait has too few evaluation questions. */
   readonly sweep: Sweep | null;
   readonly doseResponse: DoseResponse | null;
@@ -49,7 +51,7 @@ export async function extract(options: ExtractOptions): Promise<ExtractResult> {
 async function runSteps(context: ExtractContext): Promise<ExtractResult> {
   const { folder, settings } = context;
   await folder.writeJson('trait', { name: settings.trait.name, ...settings.trait.source });
-  const { vector: bare, counts } = await extractVectorStep(context);
+  const { vector: bare, counts, directions } = await extractVectorStep(context);
   const sweep = await sweepStep(context, bare);
   const dose = await doseResponseStep(context, bare, sweep?.result ?? null);
   const vector = await recommendVector(folder.file('vector'), sweep?.result.recommended ?? null);
@@ -57,6 +59,7 @@ async function runSteps(context: ExtractContext): Promise<ExtractResult> {
     trait: settings.trait,
     vector,
     counts,
+    directions,
     sweep: sweep?.result ?? null,
     sweepRows: sweep?.rows ?? [],
     dose: dose?.result ?? null,
@@ -71,6 +74,7 @@ async function runSteps(context: ExtractContext): Promise<ExtractResult> {
     manifest,
     vector,
     counts,
+    directions: data.directions,
     sweep: data.sweep,
     doseResponse: data.dose,
     report: folder.file('report'),
@@ -128,10 +132,11 @@ async function describeArtifacts(
   data: ReportData,
 ): Promise<Record<string, Artifact>> {
   const always: RunFile[] = ['recipe', 'trait', 'rollouts', 'activations', 'vector', 'report'];
+  const beside: RunFile[] = data.directions === null ? [] : ['directions'];
   const swept: RunFile[] = data.sweep === null ? [] : ['sweepRollouts', 'sweep'];
   const dosed: RunFile[] = data.dose === null ? [] : ['doseRollouts', 'dose'];
   const artifacts: Record<string, Artifact> = {};
-  for (const name of [...always, ...swept, ...dosed]) {
+  for (const name of [...always, ...beside, ...swept, ...dosed]) {
     artifacts[runFiles[name]] = await describeArtifact(folder.file(name));
   }
   return artifacts;

@@ -35,8 +35,9 @@ export {
 } from './filter.ts';
 export type { Pole } from './poles.ts';
 export { differenceOfMeans } from './extract-vector.ts';
+export { type DirectionKind, directionKinds } from './directions.ts';
 export { PersonaVector, type VectorMetadata } from './vector.ts';
 export { type Finding, describeFinding } from './finding.ts';
 export { MIN_PAIRS } from './vector-step.ts';
-export type { Cell, DoseResponse, Sweep } from '../store/result-schema.ts';
+export type { Cell, Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
 export type { Manifest } from '../store/manifest.ts';

@@ -66,6 +66,19 @@ function reportOf(text: string, options: { readonly measured: boolean } = { meas
       threshold: 50,
       coherence: 50,
     }).counts,
+    directions: {
+      pooling: text,
+      paired: true,
+      directions: [
+        {
+          kind: 'pca',
+          tensor: text,
+          cosines: [null, 0.5, 1],
+          quality: [null, 0.25, 0.5],
+          converged: [true, true, false],
+        },
+      ],
+    },
     sweep: options.measured ? sweep.summarise(sweepRows.map(({ scores }) => scores)) : null,
     sweepRows,
     dose: options.measured ? dose.summarise(doseRows.map(({ scores }) => scores)) : null,

@@ -1,4 +1,4 @@
-import type { DoseResponse, Sweep } from '../store/result-schema.ts';
+import type { Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
 import type { ScoredRollout } from '../store/rollout-schema.ts';
 import type { Recipe } from '../store/run-folder.ts';
 import { type FilterCounts, dropReasons } from './filter.ts';
@@ -7,6 +7,7 @@ import { type Finding, describeFinding } from './finding.ts';
 import { doseChart, gainChart, normChart } from './report-charts.ts';
 import { SafeHtml, fixed, html, signed } from '../util/html.ts';
 import { pageStyle } from '../util/page-style.ts';
+import { directionsSection } from './report-directions.ts';
 import { sweepSection } from './report-sweep.ts';
 import { transcriptSection } from './report-texts.ts';
 import type { Trait } from './trait.ts';
@@ -17,6 +18,7 @@ export interface ReportData {
   readonly trait: Trait;
   readonly vector: PersonaVector;
   readonly counts: FilterCounts;
+  readonly directions: Directions | null;
   readonly sweep: Sweep | null;
   readonly sweepRows: readonly ScoredRollout[];
   readonly dose: DoseResponse | null;
@@ -54,6 +56,7 @@ ${doseSection(data)}
 ${data.sweep === null ? null : sweepSection(data.sweep)}
 ${transcriptSection(data)}
 ${vectorSection(vector)}
+${directionsSection(data.directions)}
 ${filterSection(data.counts)}
 ${recipeSection(data)}
 <footer>${data.package.name} ${data.package.version}. All numbers of this page lie beside it as JSON, all texts as JSON lines.</footer>

@@ -1,7 +1,9 @@
 import { DataError } from '../errors.ts';
 import { isThere } from '../store/files.ts';
+import { type Directions, directionsSchema } from '../store/result-schema.ts';
 import type { VectorMetadata } from '../store/vector-file.ts';
 import { readVectorFile, writeVectorFile } from '../store/vector-file.ts';
+import { type OtherDirections, findDirections } from './directions-step.ts';
 import { type ExtractContext, type StepRollouts, runRollouts, runStep } from './extract-context.ts';
 import { extractionPlan } from './extract-plans.ts';
 import type { Settings } from './extract-options.ts';
@@ -20,6 +22,8 @@ export const MIN_PAIRS = 30;
 export interface Extracted {
   readonly vector: PersonaVector;
   readonly counts: FilterCounts;
+  /** Null where none are asked for. */
+  readonly directions: Directions | null;
 }
 
 /**
@@ -45,7 +49,8 @@ export async function extractVectorStep(context: ExtractContext): Promise<Extrac
     const filter = filterPairs(pairs, settings.filter);
     requirePairs(filter.counts, settings);
     const vector = await runStep(context, 'vector', () => writeVector(context, filter, places, rollouts));
-    return { vector, counts: filter.counts };
+    const directions = await folder.readJson('directions', directionsSchema);
+    return { vector, counts: filter.counts, directions };
   } finally {
     await rollouts.close();
   }
@@ -83,7 +88,11 @@ async function writeVector(
     const rows = keptRows(filter, places);
     const { layers, width } = settings.model.checkpoint.config;
     const norms = await meanNorms([...rows.pos, ...rows.neg], settings.pooling, width, rollouts.record);
-    const tensors = await differenceOfMeans(rows, settings.capture, rollouts.record);
+    const means = await differenceOfMeans(rows, settings.capture, rollouts.record);
+    const others = await otherDirections(settings, rows, means, rollouts);
+    // Before the vector: where the vector is there, these are too.
+    if (others !== null) await folder.writeJson('directions', others.summary);
+    const tensors = new Map([...means, ...(others?.tensors ?? [])]);
     await writeVectorFile(path, {
       layers,
       width,
@@ -92,6 +101,19 @@ async function writeVector(
     });
   }
   return { value: await PersonaVector.load(path), reused };
+}
+
+function otherDirections(
+  { directions, pooling, filter, model }: Settings,
+  rows: KeptRows,
+  means: ReadonlyMap<string, Float32Array>,
+  { record }: StepRollouts,
+): Promise<OtherDirections | null> {
+  if (directions.length === 0) return Promise.resolve(null);
+  const { width } = model.checkpoint.config;
+  const paired = filter.mode === 'paired';
+  const vector = means.get(pooling)!;
+  return findDirections({ kinds: directions, pooling, rows, paired, vector, width, read: record });
 }
 
 function metadataOf(

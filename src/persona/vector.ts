@@ -90,9 +90,11 @@ export class PersonaVector {
         { details: { file: path, pooling: name } },
       );
     }
-    // What was measured was measured with the file's own pooling.
-    const same = name === file.metadata.pooling;
-    const other = { pooling: name, residualNorms: null, ...noRecommendation };
+    // What was measured was measured with the file's own vector; another direction of its pooling has the same stream.
+    const { residualNorms, pooling: own } = file.metadata;
+    const same = name === own;
+    const beside = name.startsWith(`${own}.`);
+    const other = { pooling: name, residualNorms: beside ? residualNorms : null, ...noRecommendation };
     const metadata = same ? file.metadata : { ...file.metadata, ...other };
     return new PersonaVector(file.layers, file.width, data, metadata);
   }

@@ -13,6 +13,12 @@ export interface RecordLayout {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** Consecutive values of a record. */
+export interface RecordPart {
+  readonly from: number;
+  readonly length: number;
+}
+
 /** A safetensors file whose rows are written one by one, in any order, at their final places. */
 export interface RecordFile {
   /** Whether `open` had to begin the file anew. */
@@ -20,8 +26,8 @@ export interface RecordFile {
   /** Writes a row's records; they are on the disk only after `sync`. */
   write(row: number, records: Readonly<Record<string, Float32Array>>): Promise<void>;
   sync(): Promise<void>;
-  /** A row's record of one tensor. */
-  read(name: string, row: number): Promise<Float32Array>;
+  /** A row's record of one tensor, or a part of it. */
+  read(name: string, row: number, part?: RecordPart): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -76,10 +82,13 @@ function recordsAt(handle: FileHandle, path: string, places: Places): RecordFile
       });
     }
   };
-  const read = async (name: string, row: number): Promise<Float32Array> => {
-    const record = new Float32Array(places.length);
-    const { bytesRead } = await handle.read(new Uint8Array(record.buffer), 0, bytes, place(name, row));
-    if (bytesRead === bytes) return record;
+  const read = async (name: string, row: number, part?: RecordPart): Promise<Float32Array> => {
+    const { from, length } = part ?? { from: 0, length: places.length };
+    const record = new Float32Array(length);
+    const position = place(name, row) + from * Float32Array.BYTES_PER_ELEMENT;
+    const view = new Uint8Array(record.buffer);
+    const { bytesRead } = await handle.read(view, 0, view.byteLength, position);
+    if (bytesRead === view.byteLength) return record;
     throw new StoreError(
       `"${path}" ends within row ${row} of "${name}"; start the run again in a new folder.`,
       {

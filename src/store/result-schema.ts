@@ -84,3 +84,23 @@ export const doseSchema = z.object({
   coherent: z.boolean(),
 });
 export type DoseResponse = z.infer<typeof doseSchema>;
+
+/** `directions.json`: directions beside the difference of means, compared with it. */
+export const directionsSchema = z.object({
+  pooling: z.string(),
+  /** Whether rollouts were kept in pairs, which decides what the principal component is taken of. */
+  paired: z.boolean(),
+  directions: z.array(
+    z.object({
+      kind: z.enum(['pca', 'probe']),
+      /** Its name in the vector file. */
+      tensor: z.string(),
+      /** With the difference of means, by layer 0 … L; null where one of them is zero. */
+      cosines: z.array(z.number().nullable()),
+      /** Of pca, the share of the squared lengths along it; of probe, the share of its own rollouts on their side. */
+      quality: z.array(z.number().nullable()),
+      converged: z.array(z.boolean()),
+    }),
+  ),
+});
+export type Directions = z.infer<typeof directionsSchema>;

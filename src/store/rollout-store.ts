@@ -1,7 +1,7 @@
 import { StoreError } from '../errors.ts';
 import { type FileSystem, isThere, renameLasting, storeFailure, systemFiles, writeWhole } from './files.ts';
 import { type JsonlLog, jsonLine, openJsonlLog, readJsonl } from './jsonl.ts';
-import { type RecordFile, type RecordLayout, openRecordFile } from './record-file.ts';
+import { type RecordFile, type RecordLayout, type RecordPart, openRecordFile } from './record-file.ts';
 import {
   type Rollout,
   type ScoredRollout,
@@ -61,8 +61,8 @@ export interface RolloutStore {
   finish(): Promise<void>;
   /** All rows in planned order; only when finished. */
   scored(): readonly ScoredRollout[];
-  /** The activations of a row: `[...layout.shape]`. */
-  readonly record: (name: string, index: number) => Promise<Float32Array>;
+  /** The activations of a row, `[...layout.shape]`, or a part of them. */
+  readonly record: (name: string, index: number, part?: RecordPart) => Promise<Float32Array>;
   readonly close: () => Promise<void>;
 }
 
@@ -167,9 +167,9 @@ function storeOf(state: State): RolloutStore {
     addScores: (scores) => addScores(state, scores),
     finish: () => finish(state),
     scored: () => all.map((index) => scoredRow(state, index)),
-    record: (name, index) => {
+    record: (name, index, part) => {
       if (state.records === null) throw foreign(state.options.rows, 'expected activations, got none kept');
-      return state.records.read(name, index);
+      return state.records.read(name, index, part);
     },
     close: () => closeAll(state),
   };

@@ -23,6 +23,7 @@ export const runFiles = {
   rollouts: 'rollouts.jsonl',
   activations: 'activations.safetensors',
   vector: 'vector.safetensors',
+  directions: 'directions.json',
   sweepRollouts: 'sweep-rollouts.jsonl',
   sweep: 'sweep.json',
   doseRollouts: 'dose-response-rollouts.jsonl',
