@@ -57,26 +57,37 @@ export class LogitReader {
     });
   }
 
-  /** Odds of all rows, given their summaries. */
-  async odds(logits: Float32Array, summaries: readonly LogitSummary[], temperature: number): Promise<Odds[]> {
+  /** Room for the odds of so many rows: megabytes, which are not worth collecting anew at every step. */
+  makeRoom(rows: number): Float32Array {
+    return new Float32Array(this.sessions === null ? 0 : rows * blockCount(this.vocabSize) * summaryBlock);
+  }
+
+  /** Odds of all rows, given their summaries; of a large vocabulary they lie in `room`, until it is used again. */
+  async odds(
+    logits: Float32Array,
+    summaries: readonly LogitSummary[],
+    temperature: number,
+    room: Float32Array = this.makeRoom(summaries.length),
+  ): Promise<Odds[]> {
     const largest = summaries.map((summary) => mostLikely(summary).logit);
     if (this.sessions === null) {
       return summaries.map((summary, row) => oddsOf(summary.logits, largest[row] as number, temperature));
     }
+    const blocks = blockCount(this.vocabSize);
+    const own = room.subarray(0, summaries.length * blocks * summaryBlock);
     const inverse = Float32Array.of(Math.min(1 / temperature, largestInverse));
-    const { weights, masses } = await runSession(
+    const { masses } = await runSession(
       this.sessions.odds,
       {
         ...this.feeds(logits),
         largest: new Tensor('float32', Float32Array.from(largest), [largest.length, 1]),
         inverse: new Tensor('float32', inverse, [1]),
       },
-      { weights: null, masses: null },
+      { weights: new Tensor('float32', own, [summaries.length, blocks, summaryBlock]), masses: null },
     );
-    const blocks = blockCount(this.vocabSize);
     const allMasses = this.rowsOf(floatData(masses), blocks);
-    return this.rowsOf(floatData(weights), blocks * summaryBlock).map((own, row) => ({
-      weights: own,
+    return this.rowsOf(own, blocks * summaryBlock).map((weights, row) => ({
+      weights,
       masses: allMasses[row] as Float32Array,
     }));
   }

@@ -13,12 +13,15 @@ export class Sampler {
   private readonly options: SamplingOptions;
   /** How many of the most likely tokens are reported with each token; null reports nothing. */
   private readonly logprobs: number | null;
+  private readonly room: Float32Array;
 
   constructor(reader: LogitReader, options: GenerateOptions) {
     const { temperature, topK, topP, minP, repetitionPenalty } = { ...greedy, ...options };
     this.reader = reader;
     this.options = { temperature, topK, topP, minP, repetitionPenalty };
     this.logprobs = options.logprobs ?? null;
+    const needsOdds = temperature > 0 || this.logprobs !== null;
+    this.room = reader.makeRoom(needsOdds ? rowsAtOnce : 0);
   }
 
   /**
@@ -46,7 +49,7 @@ export class Sampler {
     let reporters: ((id: number) => TokenLogprobs)[] | null = null;
     if (this.logprobs !== null) {
       // Reported is what the model says, before any option.
-      const plain = await this.reader.odds(logits, summaries, 1);
+      const plain = await this.reader.odds(logits, summaries, 1, this.room);
       reporters = summaries.map((summary, row) =>
         reporter(summary, plain[row] as Odds, this.logprobs as number),
       );
@@ -59,7 +62,7 @@ export class Sampler {
       summaries = await this.reader.summaries(logits);
       odds = null;
     }
-    if (temperature > 0) odds ??= await this.reader.odds(logits, summaries, temperature);
+    if (temperature > 0) odds ??= await this.reader.odds(logits, summaries, temperature, this.room);
     const ids = rows.map((row, i) => {
       const summary = summaries[i] as LogitSummary;
       if (!row.wantsToken) return null;

@@ -16,7 +16,7 @@ import {
 } from 'vitest';
 import { Runtime, type Step } from '../../src/engine/runtime.ts';
 import type { Generated, GenerateOptions, GenerateRow } from '../../src/engine/types.ts';
-import { bitDifference } from '../helpers/numbers.ts';
+import { bitDifference, relativeError } from '../helpers/numbers.ts';
 import {
   anyInterventions,
   collect,
@@ -255,5 +255,37 @@ describe.each([
       },
     );
     await fc.assert(property, { numRuns: 12, seed: 20_251_125 });
+  });
+});
+
+describe('rows over a large vocabulary', () => {
+  // Read by the runtime, sixteen rows at a time, the last block of logits not full.
+  const vocabSize = 8200;
+  let tiny: TinyModel;
+  beforeAll(async () => {
+    tiny = await openTinyModel({ shape: { vocabSize, layers: 1 }, load: { threads: 2 } });
+  });
+  afterAll(() => tiny.close());
+
+  it.each([
+    { temperature: 0 },
+    { temperature: 1 },
+    { temperature: 0.7, topP: 0.9 },
+    { temperature: 1, topK: 40, minP: 0.05, repetitionPenalty: 1.3 },
+  ])('have the tokens and log-probabilities of their solo run with %o', async (sampling) => {
+    const rows = Array.from({ length: 19 }, (_, i) => ({
+      ids: randomIds(1 + (i % 4), vocabSize, i),
+      key: `row ${i}`,
+    }));
+    const options = { maxTokens: 5, ignoreEos: true, seed: 8, logprobs: 2, ...sampling };
+    const together = await collect(tiny.model.generate(rows, options));
+    for (const [i, row] of rows.entries()) {
+      const [solo] = await collect(tiny.model.generate([row], options));
+      expect({ ...together[i], index: 0 }).toEqual(solo);
+      const text = { ids: [...row.ids, ...together[i]!.ids], responseStart: row.ids.length };
+      const [pass] = await collect(tiny.model.forward([text], { nll: true }));
+      const reported = together[i]!.logprobs!.map(({ logprob }) => -logprob);
+      expect(relativeError(reported, pass!.nll!.slice(row.ids.length))).toBeLessThan(1e-5);
+    }
   });
 });
