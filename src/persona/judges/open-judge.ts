@@ -1,4 +1,7 @@
+import { loadModel } from '../../engine/load.ts';
+import type { LanguageModel, LoadOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
+import { findModelFolder } from '../../model/hub-cache.ts';
 import { openAnswerCache } from '../../store/answer-cache.ts';
 import { answerCacheFolder, cacheFolder } from '../../store/cache-folder.ts';
 import type { Patience } from '../../util/http/retry.ts';
@@ -6,6 +9,7 @@ import type { JudgeSource } from '../judge.ts';
 import { lexicalJudges } from '../lexical-judge.ts';
 import { openRemoteProvider } from '../providers/open-provider.ts';
 import { type ProviderSpec, parseProviderSpec, providerForms } from '../providers/provider-spec.ts';
+import { localJudges } from './local-judge.ts';
 import { remoteJudges } from './remote-judge.ts';
 
 export interface OpenJudgeOptions {
@@ -20,6 +24,10 @@ export interface OpenJudgeOptions {
   /** Default: the process's own. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly patience?: Patience;
+  /** A model that is loaded already: a local judge of the same folder uses it, and leaves closing it to its owner. */
+  readonly loaded?: LanguageModel;
+  /** How a local judge's model is loaded otherwise. */
+  readonly load?: LoadOptions;
   /** For tests: where a provider's own address leads instead. */
   readonly base?: string;
 }
@@ -39,7 +47,7 @@ const SAMPLES = 5;
 export async function openJudge(name: string, options: OpenJudgeOptions = {}): Promise<JudgeSource> {
   if (name === 'lexical') return lexicalJudges;
   const spec = parseJudge(name);
-  if (spec.kind === 'local') throw new UsageError('local judges are not there yet');
+  if (spec.kind === 'local') return openLocal(spec.path, name, options);
   const { concurrency = CONCURRENCY, perMinute, environment, patience, onNote, base } = options;
   const provider = openRemoteProvider(spec, {
     limits: { concurrency, perMinute },
@@ -51,6 +59,19 @@ export async function openJudge(name: string, options: OpenJudgeOptions = {}): P
   const samples = options.samples ?? (spec.kind === 'anthropic' ? SAMPLES : 0);
   const cache = await openAnswerCache(answerCacheFolder(cacheFolder(environment), spec.id));
   return remoteJudges({ provider, cache, samples, concurrency });
+}
+
+async function openLocal(path: string, name: string, options: OpenJudgeOptions): Promise<JudgeSource> {
+  const { loaded, load } = options;
+  const { folder } = await findModelFolder(path);
+  if (loaded?.checkpoint.folder === folder) return localJudges(name, { model: loaded, owned: false });
+  const model = await loadModel(path, load);
+  try {
+    return await localJudges(name, { model, owned: true });
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 function parseJudge(name: string): ProviderSpec {
