@@ -87,7 +87,8 @@ export async function activations(options: ActivationsOptions): Promise<Activati
   return { output, poolings, shape, tokens };
 }
 
-function checkPoolings(poolings: readonly Pooling[], checkpoint: Checkpoint): void {
+/** UsageError for poolings that the checkpoint cannot give. */
+export function checkPoolings(poolings: readonly Pooling[], checkpoint: Checkpoint): void {
   if (poolings.length === 0) throw new UsageError('Expected at least one pooling, got none.');
   if (poolings.includes('boundary_mean') && checkpoint.tokenizer === null) {
     throw new UsageError(
@@ -97,8 +98,8 @@ function checkPoolings(poolings: readonly Pooling[], checkpoint: Checkpoint): vo
 }
 
 /** Reads every row once, so that a bad one is told before hours of work, and the header can be written first. */
-async function measureRows(
-  { input, output, signal }: ActivationsOptions,
+export async function measureRows(
+  { input, output, signal }: Pick<ActivationsOptions, 'input' | 'output' | 'signal'>,
   checkpoint: Checkpoint,
   poolings: readonly Pooling[],
 ): Promise<{ rows: number; tokens: number }> {
@@ -117,7 +118,8 @@ async function measureRows(
   return { rows, tokens };
 }
 
-function outlineOf(
+/** The header of the file to write. */
+export function outlineOf(
   poolings: readonly Pooling[],
   shape: readonly number[],
   checkpoint: Checkpoint,
@@ -149,7 +151,9 @@ async function fill(plan: Plan, { batchTokens, signal, onProgress }: Activations
   for await (const { first, chunk } of chunksOf(plan)) {
     for await (const result of model.forward(chunk, defined({ pool, adapter, batchTokens, signal }))) {
       await writeRow(plan, first + result.index, result);
-      onProgress?.(++done, plan.rows);
+      // Counted beside the call: without a listener its arguments are not evaluated.
+      done++;
+      onProgress?.(done, plan.rows);
     }
     if (signal?.aborted === true) throw new AbortError('Stopped between two chunks of rows.');
   }

@@ -1,10 +1,9 @@
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { hubCacheFolder } from '../model/hub-cache.ts';
 import type { Environment } from '../model/hub-cache.ts';
 import { cacheFolder } from '../store/cache-folder.ts';
 import { packageInfo } from '../store/package-info.ts';
 import { measureFolder } from '../util/folder-size.ts';
+import { freeBytes } from '../util/free-bytes.ts';
 import { threadCount } from '../util/threads.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { describeMachine } from './machine.ts';
@@ -138,14 +137,4 @@ async function describeCache(name: CacheState['name'], folder: string): Promise<
   const whole = await measureFolder(folder);
   const unfinished = await measureFolder(folder, (file) => file.endsWith('.incomplete'));
   return { name, folder, ...whole, unfinishedBytes: unfinished.bytes, freeBytes: await freeBytes(folder) };
-}
-
-/** Free bytes of the disk that a folder is on, or will be on once it is made. */
-async function freeBytes(folder: string): Promise<number | null> {
-  try {
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  } catch {
-    return dirname(folder) === folder ? null : freeBytes(dirname(folder));
-  }
 }

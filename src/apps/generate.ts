@@ -63,7 +63,10 @@ export interface GeneratedText {
   readonly notes: readonly string[];
 }
 
-const defaultMaxTokens = 256;
+/** New tokens where nobody names a number: 256, or what the prompt leaves of the context. */
+export function defaultMaxTokens({ config }: Pick<Checkpoint, 'config'>, promptTokens: number): number {
+  return Math.min(256, config.maxPositions - promptTokens);
+}
 
 /**
  * Continues one prompt.
@@ -92,7 +95,8 @@ function loadOptions({ dtype, blockSize, onNotice }: GenerateTextOptions): LoadO
   return { purpose: 'generate', ...defined({ dtype, blockSize, onNotice }) };
 }
 
-function encodeInput(input: GenerateInput, checkpoint: Checkpoint): readonly number[] {
+/** The prompt's ids; DataError where there are none, or where one is not of the model. */
+export function encodeInput(input: GenerateInput, checkpoint: Checkpoint): readonly number[] {
   const ids = 'ids' in input ? input.ids : encodeText(input, checkpoint);
   if (ids.length === 0)
     throw new DataError('Expected a prompt of at least one token, got an empty one; give some text.');
@@ -124,7 +128,7 @@ async function toEngineOptions(
   }
   const { temperature, topP, topK, minP, repetitionPenalty, stop, seed, ignoreEos, onText, signal } = options;
   const onToken = onText === undefined ? undefined : (event: TokenEvent): void => passOn(event.text, onText);
-  const maxTokens = options.maxTokens ?? Math.min(defaultMaxTokens, context - promptTokens);
+  const maxTokens = options.maxTokens ?? defaultMaxTokens(checkpoint, promptTokens);
   const adapter =
     options.adapter === undefined ? undefined : await loadAdapter(options.adapter, checkpoint.config);
   const sampling = defined({ temperature, topP, topK, minP, repetitionPenalty, stop, seed });

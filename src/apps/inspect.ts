@@ -1,10 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { loadCheckpoint } from '../model/checkpoint.ts';
-import type { Checkpoint } from '../model/checkpoint.ts';
 import type { RopeScaling } from '../model/config.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
-import { projections } from '../model/weights.ts';
-import type { BlockWeights, WeightDtype, WeightSource } from '../model/weights.ts';
+import type { WeightDtype, WeightSource } from '../model/weights.ts';
+import { elements, weightMemory, weightSources } from './model-memory.ts';
 
 /** What a checkpoint is, read without loading a weight. Sizes are in bytes. */
 export interface ModelFacts {
@@ -88,36 +87,17 @@ export async function inspect(model: string): Promise<ModelFacts> {
     endOfReply: checkpoint.generation.eosTokenIds,
     fingerprint: await checkpointFingerprint(checkpoint),
     memory: {
-      onePass: 4 * parameters,
-      generate: 8 * parameters,
+      onePass: weightMemory(checkpoint, { purpose: 'one-pass' }),
+      generate: weightMemory(checkpoint, { purpose: 'generate' }),
       cachePerToken: 4 * 2 * config.layers * config.kvHeads * config.headSize,
     },
   };
-}
-
-/** Every weight once: tied embeddings are one. */
-function weightSources({ weights }: Checkpoint): WeightSource[] {
-  const all = [weights.embedding, weights.head, weights.finalNorm, ...weights.blocks.flatMap(blockSources)];
-  return [...new Map(all.map((source) => [`${source.file}:${source.offset}`, source])).values()];
-}
-
-function blockSources(block: BlockWeights<WeightSource>): WeightSource[] {
-  const products = projections.flatMap((name) => [
-    block.projections[name].weight,
-    block.projections[name].bias,
-  ]);
-  const norms = [block.attentionNorm, block.mlpNorm, block.queryNorm, block.keyNorm];
-  return [...products, ...norms].filter((source) => source !== null);
 }
 
 function parametersByDtype(sources: readonly WeightSource[]): Partial<Record<WeightDtype, number>> {
   const counts: Partial<Record<WeightDtype, number>> = {};
   for (const source of sources) counts[source.dtype] = (counts[source.dtype] ?? 0) + elements(source);
   return counts;
-}
-
-function elements({ shape }: WeightSource): number {
-  return shape.reduce((product, axis) => product * axis, 1);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -64,7 +64,8 @@ export async function pull(repo: string, options: PullOptions = {}): Promise<Pul
   }
 }
 
-function parseName(repo: string, revision: string | undefined): HubName {
+/** The parts of a model's name; UsageError for one that is none. */
+export function parseName(repo: string, revision: string | undefined): HubName {
   const named = parseHubName(repo);
   const model = revision === undefined ? named : parseHubName(`${named?.name ?? ''}@${revision}`);
   if (named !== null && model !== null && (revision === undefined || !repo.includes('@'))) return model;

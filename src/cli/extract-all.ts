@@ -43,7 +43,8 @@ export async function runAll(
   }
 }
 
-async function traitsFor(modelName: string, set: string | undefined): Promise<Trait[]> {
+/** The shipped traits of a model's set. */
+export async function traitsFor(modelName: string, set: string | undefined): Promise<Trait[]> {
   const [{ findModelFolder }, { traitSet }, { loadTrait }] = await Promise.all([
     import('../model/hub-cache.ts'),
     import('../persona/trait-set.ts'),

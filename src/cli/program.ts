@@ -3,6 +3,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { activationsCommand } from './commands/activations.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { estimateCommand } from './commands/estimate.ts';
 import { extractCommand } from './commands/extract.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -57,7 +58,10 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     pullCommand(context),
     doctorCommand(),
   ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  const estimate = estimateCommand(commands, async (args) => {
+    await program.parseAsync(args, { from: 'user' });
+  });
+  for (const command of [...commands, estimate]) program.addCommand(command.copyInheritedSettings(program));
   return program;
 }
 

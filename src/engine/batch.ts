@@ -11,7 +11,7 @@ import { noPositions, type PositionIndex, type Runtime } from './runtime.ts';
 import type { Generated, GenerateOptions } from './types.ts';
 
 /** Rows side by side beyond which a step only grows longer. */
-const defaultBatchRows = 256;
+export const defaultBatchRows = 256;
 /** Fills a batch up; see `Runtime.fillBatch`. */
 const filler: TokenPlace = { id: 0, index: 1, promptLength: 1 };
 

@@ -14,7 +14,7 @@ import { pairByKey } from './pair-by-key.ts';
 import type { Trait } from './trait.ts';
 
 /** A given rollout as tokens. */
-interface EncodedRollout {
+export interface EncodedRollout {
   readonly given: GivenRollout;
   readonly ids: readonly number[];
   readonly responseStart: number;
@@ -167,7 +167,12 @@ function storedRow({ given, ids, responseStart, text }: EncodedRollout): NewRoll
   };
 }
 
-function encodeGiven(
+/**
+ * A given rollout as the model reads it.
+ *
+ * @throws DataError for one that is longer than the model's context.
+ */
+export function encodeGiven(
   checkpoint: Checkpoint,
   trait: Trait,
   given: GivenRollout,
@@ -194,7 +199,7 @@ function encodeGiven(
   };
 }
 
-function encodeGivenPrompt(
+export function encodeGivenPrompt(
   checkpoint: Checkpoint,
   trait: Trait,
   { prompt }: GivenRollout,

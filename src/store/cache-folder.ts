@@ -27,6 +27,22 @@ export function answerCacheFolder(root: string, provider: string): string {
   return join(root, 'answers', `${slug(provider)}-${sha256(provider).slice(0, 16)}`);
 }
 
+/** The file with the rates of one model in one precision on one kind of machine. */
+export function rateCacheFile(root: string, key: RateKey): string {
+  const { model, fingerprint, precision, machine } = key;
+  const name = `${slug(model)}-${fingerprint.slice(0, 16)}-${precision}-${sha256(machine).slice(0, 16)}.json`;
+  return join(root, 'rates', name);
+}
+
+/** What a rate was measured with. */
+export interface RateKey {
+  readonly model: string;
+  readonly fingerprint: string;
+  readonly precision: string;
+  /** Processor, cores, threads: whatever tells two machines apart. */
+  readonly machine: string;
+}
+
 /** File names are limited to 255 bytes; the fingerprint, not the name, tells models apart. */
 const MAX_SLUG = 96;
 

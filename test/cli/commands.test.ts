@@ -206,3 +206,45 @@ describe('persona activations', () => {
     expect(other).toEqual(one);
   });
 });
+
+describe('persona estimate', () => {
+  it('says what a command would take, as the command itself does with --dry-run', async () => {
+    const cache = await mkdtemp(join(folder, 'cache-'));
+    const env = { PERSONA_CACHE: cache };
+    const args = ['extract', shippedModel, 'cheerful', '--samples', '2', '--rate', '1000,100', '--json'];
+    const estimated = await runCli(['estimate', ...args], { env });
+    expect(estimated).toMatchObject({ code: 0, stderr: '' });
+    const result = JSON.parse(estimated.stdout) as Record<string, unknown>;
+    expect(result).toMatchObject({
+      command: 'extract',
+      model: 'stories260K',
+      steps: [{ name: 'rollouts' }, { name: 'sweep' }, { name: 'dose-response' }],
+      rate: { source: 'given', date: null, prompt_tokens_per_second: 1000 },
+      judge: { calls: 0, dollars: 0 },
+    });
+    const dry = await runCli([...args, '--dry-run'], { env });
+    expect(JSON.parse(dry.stdout)).toMatchObject({ ...result, memory: {}, disk: {} });
+    // Nothing was run and nothing measured.
+    expect(await readdir(cache)).toEqual([]);
+  });
+
+  it('prints for a person, and says that a time without a measurement is a guess', async () => {
+    const env = { PERSONA_CACHE: await mkdtemp(join(folder, 'cache-')) };
+    const { code, stdout } = await runCli(
+      ['estimate', 'generate', shippedModel, '--prompt', 'Once', '--no-measure'],
+      { env },
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^command +persona generate, not run\nmodel +stories260K in fp32\ntokens /);
+    expect(stdout).toMatch(/time +at most .* \(a guess\)\n/);
+  });
+
+  it('refuses a command that takes no time, and rates that are none', async () => {
+    expect(await runCli(['estimate', 'inspect', shippedModel])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/Expected one of the commands .*extract.* to estimate, got "inspect"\./),
+    });
+    const wrong = await runCli(['estimate', 'generate', shippedModel, '--ids', '1', '--rate', '0']);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('numbers above 0') });
+  });
+});

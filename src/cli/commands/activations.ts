@@ -4,6 +4,7 @@ import { poolings } from '../../engine/types.ts';
 import { defined } from '../../util/defined.ts';
 import { blockOption, dtypeOption, namesOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 
@@ -31,8 +32,21 @@ export function activationsCommand({ signal }: CommandContext): CommandUnknownOp
         'most padded tokens in a batch; changes memory, not results',
       ).argParser(wholeNumber(1)),
     )
+    .addOption(dryRunOption)
+    .addOption(rateOption)
+    .addOption(noMeasureOption)
     .option('--json', 'print what was written as JSON')
-    .action(async (model, { input, out, json, block: blockSize, ...options }) => {
+    .action(async (model, { input, out, json, block: blockSize, dryRun, rate, measure, ...options }) => {
+      if (dryRun === true) {
+        const { estimateActivations } = await import('../../apps/estimate-activations.ts');
+        const { pool, dtype } = options;
+        const settings = {
+          ...toRateOptions({ rate, measure }),
+          ...defined({ pool, dtype, blockSize, signal }),
+        };
+        printEstimate(await estimateActivations({ ...settings, model, input, output: out }), json === true);
+        return;
+      }
       const { activations } = await import('../../apps/activations.ts');
       const progress = createProgress({ unit: 'rows' });
       const onProgress = (done: number, total: number): void => progress.update('activations', done, total);

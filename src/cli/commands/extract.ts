@@ -15,6 +15,8 @@ import {
   toExtractOptions,
   vectorFlags,
 } from '../extract-flags.ts';
+import { dryRunOption, noMeasureOption, pricesOption, printEstimate, rateOption } from '../dry-run.ts';
+import type { EstimateExtractFlags } from '../extract-estimate.ts';
 import { showExtraction } from '../extract-progress.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
@@ -37,7 +39,15 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
       '--trait-set <name>',
       'set of shipped traits that <trait> is looked for in (default: as the model says)',
     );
-  addOptions(command, [...rolloutFlags(), ...vectorFlags(), ...steeringFlags()]);
+  addOptions(command, [
+    ...rolloutFlags(),
+    ...vectorFlags(),
+    ...steeringFlags(),
+    dryRunOption,
+    rateOption,
+    noMeasureOption,
+    pricesOption,
+  ]);
   return command.option('--json', 'print the result as JSON').action(async (model, trait) => {
     const flags = command.opts() as ExtractCommandFlags;
     if (flags.all === true) await runAllTraits(model, trait, flags, signal);
@@ -53,6 +63,13 @@ async function runOneTrait(
 ): Promise<void> {
   if (trait === undefined)
     throw new UsageError('Expected a trait, or --all for those of the model, got neither.');
+  if (flags.dryRun === true) {
+    const found = await findTrait(model, trait, flags);
+    const rollouts = await readRollouts(flags, found);
+    const { estimateExtraction } = await import('../extract-estimate.ts');
+    printEstimate(await estimateExtraction(model, flags, { trait: found, ...rollouts }), flags.json === true);
+    return;
+  }
   const result = await runExtraction(model, trait, flags, signal);
   const { describeExtraction, extractSummary } = await import('../extract-result.ts');
   if (flags.json === true) printJson(extractSummary(result));
@@ -68,6 +85,11 @@ async function runAllTraits(
   const single = trait === undefined ? (flags.pos ?? flags.neg) : trait;
   if (single !== undefined) {
     throw new UsageError(`Expected --all without a trait, and without rollouts of one, got "${single}".`);
+  }
+  if (flags.dryRun === true) {
+    const { estimateExtraction } = await import('../extract-estimate.ts');
+    printEstimate(await estimateExtraction(model, flags, null), flags.json === true);
+    return;
   }
   const [{ runAll }, { describeAll, extractSummary }] = await Promise.all([
     import('../extract-all.ts'),
@@ -87,12 +109,19 @@ async function runAllTraits(
   }
 }
 
-type ExtractCommandFlags = ExtractFlags & {
+type ExtractCommandFlags = EstimateExtractFlags & {
   readonly all?: true | undefined;
-  readonly out?: string | undefined;
-  readonly traitSet?: string | undefined;
   readonly json?: true | undefined;
 };
+
+async function findTrait(modelName: string, traitName: string, flags: ExtractCommandFlags): Promise<Trait> {
+  const [{ findModelFolder }, { resolveTrait }] = await Promise.all([
+    import('../../model/hub-cache.ts'),
+    import('../../persona/trait.ts'),
+  ]);
+  const { folder: modelFolder } = await findModelFolder(modelName);
+  return resolveTrait(traitName, { set: flags.traitSet, modelFolder });
+}
 
 async function runExtraction(
   modelName: string,
@@ -100,16 +129,12 @@ async function runExtraction(
   flags: ExtractCommandFlags,
   signal: AbortSignal,
 ): Promise<ExtractResult> {
-  const [{ loadModel }, { extract }, { findModelFolder }, { resolveTrait }, { runFolderName }] =
-    await Promise.all([
-      import('../../engine/load.ts'),
-      import('../../persona/extract.ts'),
-      import('../../model/hub-cache.ts'),
-      import('../../persona/trait.ts'),
-      import('../../apps/extract-all.ts'),
-    ]);
-  const { folder: modelFolder } = await findModelFolder(modelName);
-  const trait = await resolveTrait(traitName, { set: flags.traitSet, modelFolder });
+  const [{ loadModel }, { extract }, { runFolderName }] = await Promise.all([
+    import('../../engine/load.ts'),
+    import('../../persona/extract.ts'),
+    import('../../apps/extract-all.ts'),
+  ]);
+  const trait = await findTrait(modelName, traitName, flags);
   const rollouts = await readRollouts(flags, trait);
   const progress = createProgress({ unit: 'rollouts' });
   const { dtype, block: blockSize } = flags;

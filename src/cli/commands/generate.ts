@@ -5,6 +5,7 @@ import { defined } from '../../util/defined.ts';
 import type { GenerateInput } from '../../apps/generate.ts';
 import { blockOption, collected, decimal, dtypeOption, tokenIds, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { note, print, printable, printJson } from '../terminal.ts';
 
 /** `persona generate`: continues ids, a text or a conversation, steered or not. */
@@ -28,11 +29,22 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
     .addOption(blockOption)
     .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .option('--intervene <file>', 'interventions on the residual stream, as a JSON list')
+    .addOption(dryRunOption)
+    .addOption(rateOption)
+    .addOption(noMeasureOption)
     .option('--json', 'print {"ids", "text", "finish_reason"}')
-    .action(async (model, { ids, prompt, messages, intervene, json, block: blockSize, ...options }) => {
+    .action(async (model, { ids, prompt, messages, intervene, json, block: blockSize, ...flags }) => {
+      const { dryRun, rate, measure, ...options } = flags;
       const source = oneSource({ ids, prompt, messages });
-      const { generate } = await import('../../apps/generate.ts');
       const input = await readSource(source);
+      if (dryRun === true) {
+        const { estimateGenerate } = await import('../../apps/estimate-generate.ts');
+        const { maxTokens, dtype } = options;
+        const settings = { ...toRateOptions({ rate, measure }), ...defined({ maxTokens, dtype, blockSize }) };
+        printEstimate(await estimateGenerate({ ...settings, model, input }), json === true);
+        return;
+      }
+      const { generate } = await import('../../apps/generate.ts');
       const interventions = await readSpec(intervene);
       const streaming = json === true ? {} : { onText: (text: string) => print(printable(text)) };
       const result = await generate({

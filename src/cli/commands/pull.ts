@@ -4,6 +4,7 @@ import type { PulledModel } from '../../apps/pull.ts';
 import type { DownloadProgress } from '../../model/hub/download.ts';
 import { defined } from '../../util/defined.ts';
 import type { CommandContext } from '../context.ts';
+import { dryRunOption, printEstimate } from '../dry-run.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { bytes } from '../render.ts';
@@ -15,9 +16,18 @@ export function pullCommand({ signal }: CommandContext): CommandUnknownOpts {
     .description('download a model into the Hugging Face cache, and check it')
     .argument('<repo>', 'owner/name or owner/name@revision on the Hugging Face Hub')
     .option('--allow <glob...>', 'files to download instead of those that a model needs, such as "*.json"')
+    .addOption(dryRunOption)
     .option('--json', 'print repo, commit, folder and files as JSON')
     .addHelpText('after', environmentHelp)
-    .action(async (repo, { allow, json }) => {
+    .action(async (repo, { allow, dryRun, json }) => {
+      if (dryRun === true) {
+        const { estimatePull } = await import('../../apps/estimate-pull.ts');
+        printEstimate(
+          await estimatePull(repo, { ...defined({ allow }), signal, onNote: note }),
+          json === true,
+        );
+        return;
+      }
       const { pull } = await import('../../apps/pull.ts');
       const shown = showBytes();
       try {

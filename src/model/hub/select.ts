@@ -82,6 +82,13 @@ export async function shardsOf(listing: Listing, index: HubFile, blobs: string):
   });
 }
 
+/** The weight files that an index will name, by their usual names; none where the weights are one file. */
+export function shardsByName(listing: Listing): HubFile[] {
+  const present = new Set(listing.files.map(({ path }) => path));
+  if (present.has(SINGLE_FILE) || !present.has(INDEX_FILE)) return [];
+  return choose(listing, ({ path }) => /^model-\d+-of-\d+\.safetensors$/.test(path));
+}
+
 function choose({ files }: Listing, isWanted: (file: ListedFile) => boolean): HubFile[] {
   const chosen = files.filter(isWanted).map(checkedFile);
   const paths = new Set(chosen.map(({ path }) => path));

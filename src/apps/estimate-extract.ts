@@ -1,0 +1,159 @@
+import type { Dtype, LanguageModel } from '../engine/model.ts';
+import { precisionOf } from '../engine/load.ts';
+import { loadCheckpoint } from '../model/checkpoint.ts';
+import { type ExtractOptions, type Settings, settle } from '../persona/extract-options.ts';
+import { type ExtractPlan, planExtract } from '../persona/extract-plans.ts';
+import { encodeGiven } from '../persona/import-rollouts.ts';
+import type { JudgeProvider } from '../persona/judge.ts';
+import { encodePrompt } from '../persona/prompt.ts';
+import { runFiles } from '../store/run-folder.ts';
+import { defined } from '../util/defined.ts';
+import { freeBytes } from '../util/free-bytes.ts';
+import { assemble, type CountedStep, type Estimate, type JudgeEstimate } from './estimate.ts';
+import {
+  countReplies,
+  countTexts,
+  memoryFor,
+  type PlannedRow,
+  warnings,
+  weightsToQuantise,
+} from './estimate-parts.ts';
+import { findRate, type RateOptions } from './estimate-rate.ts';
+import { type PriceTable, priceOf } from './judge-prices.ts';
+
+export interface EstimateExtractOptions extends RateOptions {
+  /** A model folder, or `owner/name` in the local Hugging Face cache. */
+  readonly model: string;
+  readonly dtype?: Dtype;
+  readonly blockSize?: 32 | 128;
+  /** As they would be given to `extract`. */
+  readonly extract: Omit<ExtractOptions, 'model'>;
+  /** Judges' prices; see `readPrices`. */
+  readonly prices?: PriceTable;
+}
+
+type PlannedModel = Pick<LanguageModel, 'checkpoint' | 'precision'>;
+
+/**
+ * What an extraction will take: rollouts and prompts are counted exactly, replies as if each were as long as allowed.
+ *
+ * @throws what `extract` throws for options that cannot be.
+ */
+export async function estimateExtract(options: EstimateExtractOptions): Promise<Estimate> {
+  const { dtype, blockSize, prices } = options;
+  const checkpoint = await loadCheckpoint(options.model);
+  const model: PlannedModel = { checkpoint, precision: precisionOf(defined({ dtype, blockSize })) };
+  const settings = await settle({ ...options.extract, model });
+  const plans = planExtract(settings);
+  const given = countGiven(settings);
+  const planned = countPlans(plans, settings, options.extract.batchRows);
+  const steps = given === null ? planned : [given.step, ...planned];
+  const { rate, notes } = await findRate(checkpoint, { dtype, blockSize }, options);
+  const widest = steps.reduce((most, step) => (step.sideBySide > most.sideBySide ? step : most));
+  const rowTokens = Math.ceil((widest.promptTokens + widest.newTokens) / Math.max(1, widest.rows));
+  const memory = memoryFor(
+    checkpoint,
+    { dtype, blockSize, purpose: 'generate' },
+    { rows: widest.sideBySide, tokens: rowTokens },
+  );
+  const files = [
+    ...runFolder(plans, planned, settings),
+    ...(await weightsToQuantise(checkpoint, { dtype, blockSize }, options.cacheFolder)),
+  ];
+  const disk = { files, free: await freeBytes(settings.out) };
+  return assemble({
+    command: 'extract',
+    model: checkpoint.id,
+    precision: model.precision,
+    steps,
+    rate,
+    memory,
+    disk,
+    judge: estimateJudge(settings.judge, [...(given === null ? [] : [given.judged]), ...planned], prices),
+    notes: [
+      ...notes,
+      ...warnings({ memory, disk }),
+      'Replies are counted as long as allowed; those that end sooner take less. What a stopped run has in its folder already is counted too.',
+    ],
+  });
+}
+
+/** What judging every reply of these steps asks of others. */
+export function estimateJudge(
+  judge: JudgeProvider,
+  steps: readonly Pick<CountedStep, 'rows' | 'newTokens'>[],
+  prices?: PriceTable,
+): JudgeEstimate {
+  const replies = steps.reduce((sum, { rows }) => sum + rows, 0);
+  const tokens = steps.reduce((sum, { newTokens }) => sum + newTokens, 0);
+  const cost = judge.estimate({ replies, replyTokens: replies === 0 ? 0 : tokens / replies });
+  if (cost.calls === 0) return { ...cost, name: judge.id, dollars: 0, price: null };
+  const price = priceOf(judge.id, prices);
+  const dollars =
+    price === null ? null : (cost.inputTokens * price.input + cost.outputTokens * price.output) / 1e6;
+  return { ...cost, name: judge.id, dollars, price: price?.origin ?? null };
+}
+
+/** Rollouts made elsewhere: one pass over each, and a judgement for those without scores. */
+function countGiven({ given, model, trait, keepThoughts }: Settings<PlannedModel>): {
+  readonly step: CountedStep;
+  readonly judged: Pick<CountedStep, 'rows' | 'newTokens'>;
+} | null {
+  if (given === null) return null;
+  const encoded = given.rows.map((row) => encodeGiven(model.checkpoint, trait, row, keepThoughts));
+  const tokens = encoded.reduce((sum, { ids }) => sum + ids.length, 0);
+  const unscored = encoded.filter((row) => row.given.scores === null && !row.isEmpty);
+  const replies = unscored.reduce((sum, { ids, responseStart }) => sum + ids.length - responseStart, 0);
+  return {
+    step: countTexts('rollouts', encoded.length, tokens),
+    judged: { rows: unscored.length, newTokens: replies },
+  };
+}
+
+function countPlans(
+  plans: readonly ExtractPlan[],
+  { model, trait, sampling }: Settings<PlannedModel>,
+  batchRows: number | undefined,
+): CountedStep[] {
+  const { checkpoint } = model;
+  const encoded = new Map<string, readonly number[]>();
+  const encode = (system: string | null, question: string): readonly number[] => {
+    const name = JSON.stringify([system, question]);
+    const ids = encoded.get(name) ?? encodePrompt(checkpoint, trait, { system, question }).ids;
+    encoded.set(name, ids);
+    return ids;
+  };
+  return plans.map(({ step, rollouts }) => {
+    const rows = rollouts.map(({ system, question, interventions }): PlannedRow => {
+      return { ids: encode(system, question), group: interventions };
+    });
+    return countReplies(step, rows, { maxTokens: sampling.maxTokens, checkpoint, batchRows });
+  });
+}
+
+/** Of a reply in a file of rollouts: what is written beside its text and ids, and what a token takes as both. */
+const [rowBytes, tokenBytes] = [600, 10];
+/** Vector, report and the small files. */
+const restBytes = 1e6;
+
+function runFolder(
+  plans: readonly ExtractPlan[],
+  steps: readonly CountedStep[],
+  { model, capture, given }: Settings<PlannedModel>,
+): Estimate['disk']['files'] {
+  const { layers, width } = model.checkpoint.config;
+  const names = { rollouts: 'rollouts', sweep: 'sweepRollouts', 'dose-response': 'doseRollouts' } as const;
+  const texts = plans.map(({ step }, i) => ({
+    name: runFiles[names[step]],
+    bytes: rowBytes * steps[i]!.rows + tokenBytes * steps[i]!.newTokens,
+  }));
+  const sampled = plans.filter((plan) => plan.captured).flatMap(({ rollouts }) => rollouts);
+  const captured = sampled.length + (given?.rows.length ?? 0);
+  const activations = captured * capture.length * (layers + 1) * width * 4;
+  const rest = restBytes + capture.length * (layers + 1) * width * 4;
+  return [
+    ...texts,
+    { name: runFiles.activations, bytes: activations },
+    { name: 'everything else', bytes: rest },
+  ];
+}
