@@ -118,6 +118,11 @@ export abstract class BuilderCore {
     return [...this.#nodes];
   }
 
+  /** Adds a node once more, on other inputs of the same types; its results are named after the op. */
+  repeat(node: GraphNode, inputs: readonly (Value | null)[]): readonly Value[] {
+    return this.apply(node.op, inputs, node.attributes as OpAttributes[typeof node.op], undefined);
+  }
+
   /** The finished graph, verified; throws `GraphError` where something is never used. */
   build(options: VerifyOptions = {}): Graph {
     const graph: Graph = {

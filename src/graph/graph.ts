@@ -134,6 +134,20 @@ export class GraphBuilder extends BuilderCore {
     return this.applyOne('matMulNBits', inputs, options, name);
   }
 
+  /**
+   * (q − zero point) · scale for each number of 8-bit blocks: q u8 `[rows, blocks, blockSize]`, scales f32 and
+   * zeroPoints u8 `[rows, blocks, 1]` → f32 `[rows, blocks, blockSize]`.
+   */
+  dequantise(
+    q: Value,
+    scales: Value,
+    zeroPoints: Value,
+    options: { readonly blockSize: number },
+    name?: string,
+  ): Value {
+    return this.applyOne('dequantise', [q, scales, zeroPoints], options, name);
+  }
+
   /** Rows of a table: table `[rows, ...]`, ids i64 or i32 `[...]`, each below `rows` (the runtime checks) → `[...ids, ...]`. */
   gather(table: Value, ids: Value, name?: string): Value {
     return this.applyOne('gather', [table, ids], {}, name);

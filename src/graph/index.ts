@@ -1,8 +1,9 @@
 /** The typed tensor graph language: build, print, verify, write as ONNX. */
 
 export { crossEntropy } from './gradients/cross-entropy.ts';
-export type { Seed } from './gradients/gradients.ts';
+export type { GradientOptions, Seed } from './gradients/gradients.ts';
 export { gradients } from './gradients/gradients.ts';
+export type { Segment } from './gradients/recompute.ts';
 export { GraphBuilder } from './graph.ts';
 export type { WriteOnnxOptions } from './onnx.ts';
 export { writeOnnx } from './onnx.ts';

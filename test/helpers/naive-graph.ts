@@ -9,6 +9,7 @@ import type {
   SliceAttributes,
   SplitAttributes,
 } from '../../src/graph/ops/shapes.ts';
+import type { MatMulNBitsAttributes } from '../../src/graph/ops/quantised.ts';
 import type { Attributes, Dim, Graph, GraphNode, Value } from '../../src/graph/index.ts';
 
 /** Row-major numbers. */
@@ -81,6 +82,24 @@ const rules: Readonly<Record<string, Rule>> = {
     ),
   ],
   matMul,
+  matMulNBits: ([x, q, scales], node) => {
+    const { N, blockSize } = node.attributes as Attributes & MatMulNBitsAttributes;
+    const weight = (row: number, column: number): number => {
+      const block = row * q!.dims[1]! + Math.floor(column / blockSize);
+      return (q!.data[block * blockSize + (column % blockSize)]! - 128) * scales!.data[block]!;
+    };
+    const width = x!.dims.at(-1)!;
+    return [
+      fill(x!.dims.with(-1, N), (at) => {
+        let sum = 0;
+        for (let k = 0; k < width; k++) sum += read(x!, at.with(-1, k)) * weight(at.at(-1)!, k);
+        return sum;
+      }),
+    ];
+  },
+  dequantise: ([q, scales, zeroPoints]) => [
+    fill(q!.dims, (at) => (read(q!, at) - readBroadcast(zeroPoints!, at)) * readBroadcast(scales!, at)),
+  ],
   gather: ([table, ids]) => {
     const dims = [...ids!.dims, ...table!.dims.slice(1)];
     const rank = ids!.dims.length;

@@ -3,6 +3,7 @@ import type { GraphBuilder } from '../graph.ts';
 import type { GraphNode, Value } from '../types.ts';
 import { formatType, formatValue, sameType } from '../types.ts';
 import { opGradients } from './registry.ts';
+import { Recomputation, type Segment } from './recompute.ts';
 import type { BackwardCall, Contribution, GradientRule, Scatter } from './rule.ts';
 import { expandLike, isFloat, scalar, zerosLike } from './rule.ts';
 
@@ -10,6 +11,12 @@ import { expandLike, isFloat, scalar, zerosLike } from './rule.ts';
 export interface Seed {
   readonly value: Value;
   readonly gradient: Value;
+}
+
+/** How the backward pass is made. */
+export interface GradientOptions {
+  /** Default: none; every value that a rule reads is kept. Segments share no node. */
+  readonly recompute?: readonly Segment[];
 }
 
 /**
@@ -28,10 +35,11 @@ export function gradients(
   g: GraphBuilder,
   loss: Value | readonly Seed[],
   wrt: readonly Value[],
+  options: GradientOptions = {},
 ): readonly Value[] {
   for (const value of wrt) requireFloat(value);
   const nodes = g.nodes;
-  const flow = new BackwardFlow(g, dependents(nodes, wrt));
+  const flow = new BackwardFlow(g, dependents(nodes, wrt), new Recomputation(g, options.recompute ?? []));
   for (const { value, gradient } of seedsOf(g, loss)) flow.add(value, () => gradient);
   for (const node of nodes.toReversed()) flow.passThrough(node);
   return wrt.map((value) => flow.total(value) ?? refuseUnreached(loss, value));
@@ -42,13 +50,15 @@ class BackwardFlow {
   readonly #g: GraphBuilder;
   /** What gradients are wanted for: `wrt` and all that depends on it. */
   readonly #wanted: ReadonlySet<Value>;
+  readonly #recomputation: Recomputation;
   readonly #sums = new Map<Value, Value>();
   readonly #scatters = new Map<Value, Scatter[]>();
   readonly #shared = new Map<string, Value>();
 
-  constructor(g: GraphBuilder, wanted: ReadonlySet<Value>) {
+  constructor(g: GraphBuilder, wanted: ReadonlySet<Value>, recomputation: Recomputation) {
     this.#g = g;
     this.#wanted = wanted;
+    this.#recomputation = recomputation;
   }
 
   add(value: Value, contribution: Contribution): void {
@@ -79,6 +89,10 @@ class BackwardFlow {
   }
 
   #apply(rule: GradientRule, node: GraphNode): void {
+    this.#recomputation.enter(
+      node,
+      () => this.#compactTotal(node.outputs.find((value) => this.#has(value))!)!,
+    );
     const contributions = rule(this.#call(node));
     node.inputs.forEach((value, index) => {
       if (value === null || !this.#wanted.has(value)) return;
@@ -91,8 +105,8 @@ class BackwardFlow {
       g: this.#g,
       node,
       attributes: node.attributes,
-      input: (index) => node.inputs[index]!,
-      output: (index = 0) => node.outputs[index]!,
+      input: (index) => this.#recomputation.read(node, node.inputs[index]!),
+      output: (index = 0) => this.#recomputation.read(node, node.outputs[index]!),
       reaches: (index) => this.#has(node.outputs[index]!),
       gradient: (index = 0) => this.total(node.outputs[index]!) ?? zerosLike(this.#g, node.outputs[index]!),
       compactGradient: () => this.#compactTotal(node.outputs[0]!)!,

@@ -92,6 +92,19 @@ export function reshapeLike(g: GraphBuilder, x: Value, like: Value, canReshape: 
   return canReshape ? g.reshape(x, shape) : g.reshapeTo(x, g.shapeOf(like), shape);
 }
 
+/**
+ * 0 as a scalar `[]` that cannot be computed before x: added to an input of a node, it holds the node back until x
+ * exists. Not a number where x begins with something infinite.
+ */
+export function nothingOf(g: GraphBuilder, x: Value): Value {
+  let first = x;
+  x.type.shape.forEach((dim, axis) => {
+    if (dim !== 1) first = g.slice(first, axis, 0, 1, typeof dim === 'number' ? {} : { length: 1 });
+  });
+  const alone = first.type.shape.length === 0 ? first : g.reshape(first, []);
+  return g.mul(alone, scalar(g, 0, x.type.dtype));
+}
+
 /** Sums what broadcasting repeated: back from a broadcast shape to `shape`. */
 export function sumTo(g: GraphBuilder, x: Value, shape: readonly Dim[]): Value {
   const from = x.type.shape;

@@ -38,3 +38,19 @@ describe('matMulNBits', () => {
     expect(() => infer('matMulNBits', inputs, { ...attributes, ...changed })).toThrow(message);
   });
 });
+
+describe('dequantise', () => {
+  it('keeps the shape of the blocks', () => {
+    const types = ['u8[rows, 3, 16]', 'f32[rows, 3, 1]', 'u8[rows, 3, 1]'];
+    expect(infer('dequantise', types, { blockSize: 16 })).toBe('f32[rows, 3, 16]');
+  });
+
+  it.each([
+    [['u8[4, 3, 8]', 'f32[4, 3, 1]', 'u8[4, 3, 1]'], 'expected q u8[rows, blocks, 16], got u8[4, 3, 8]'],
+    [['f32[4, 3, 16]', 'f32[4, 3, 1]', 'u8[4, 3, 1]'], 'expected q u8[rows, blocks, 16], got f32[4, 3, 16]'],
+    [['u8[4, 3, 16]', 'f32[4, 3]', 'u8[4, 3, 1]'], 'expected scales of type f32[4, 3, 1], got f32[4, 3]'],
+    [['u8[4, 3, 16]', 'f32[4, 3, 1]', 'u8[4, 3, 2]'], 'expected zeroPoints of type u8[4, 3, 1]'],
+  ])('refuses %o', (inputs, message) => {
+    expect(() => infer('dequantise', inputs, { blockSize: 16 })).toThrow(message);
+  });
+});

@@ -1,12 +1,12 @@
 /** Products with block-quantised weights. */
 
 import type { Dim, TensorType } from '../types.ts';
-import { formatShape } from '../types.ts';
+import { formatShape, formatType } from '../types.ts';
 import type { OnnxAttribute, OpCall, OpDefinition, OpTable } from './definition.ts';
 import { operand, optionalOperand, reject, requireDtype, requireType } from './definition.ts';
 
 /** Ops of this file with their attributes. */
-export type QuantisedOps = { matMulNBits: MatMulNBitsAttributes };
+export type QuantisedOps = { matMulNBits: MatMulNBitsAttributes; dequantise: DequantiseAttributes };
 
 /** Layout of the quantised weight. */
 export type MatMulNBitsAttributes = {
@@ -20,6 +20,12 @@ export type MatMulNBitsAttributes = {
   readonly blockSize: number;
   /** 4 lets the kernel compute in int8; default: the runtime's choice. */
   readonly accuracyLevel?: 0 | 1 | 2 | 3 | 4;
+};
+
+/** Layout of 8-bit blocks. */
+export type DequantiseAttributes = {
+  /** Numbers along the last axis that share a scale. */
+  readonly blockSize: number;
 };
 
 const matMulNBits: OpDefinition<MatMulNBitsAttributes> = {
@@ -55,8 +61,26 @@ const matMulNBits: OpDefinition<MatMulNBitsAttributes> = {
   },
 };
 
+const dequantise: OpDefinition<DequantiseAttributes> = {
+  infer(call) {
+    const { blockSize } = call.attributes;
+    const q = operand(call, 0, 'q');
+    if (q.dtype !== 'u8' || q.shape.length !== 3 || q.shape[2] !== blockSize) {
+      reject(call, `q u8[rows, blocks, ${blockSize}]`, formatType(q));
+    }
+    const shape = q.shape.with(2, 1);
+    requireType(call, operand(call, 1, 'scales'), 'scales', { dtype: 'f32', shape });
+    requireType(call, operand(call, 2, 'zeroPoints'), 'zeroPoints', { dtype: 'u8', shape });
+    return [{ dtype: 'f32', shape: q.shape }];
+  },
+  onnx: (call) => ({
+    type: 'DequantizeLinear',
+    attributes: { axis: { int: 2 }, block_size: { int: call.attributes.blockSize } },
+  }),
+};
+
 /** Definitions of this file's ops. */
-export const quantisedOps: OpTable<QuantisedOps> = { matMulNBits };
+export const quantisedOps: OpTable<QuantisedOps> = { matMulNBits, dequantise };
 
 function requireAttributes(call: OpCall<MatMulNBitsAttributes>): void {
   const { K, N, bits, blockSize } = call.attributes;
