@@ -120,7 +120,7 @@ export abstract class BuilderCore {
 
   /** Adds a node once more, on other inputs of the same types; its results are named after the op. */
   repeat(node: GraphNode, inputs: readonly (Value | null)[]): readonly Value[] {
-    return this.apply(node.op, inputs, node.attributes as OpAttributes[typeof node.op], undefined);
+    return this.apply(node.op, inputs, node.attributes, undefined);
   }
 
   /** The finished graph, verified; throws `GraphError` where something is never used. */

@@ -90,9 +90,9 @@ const rules: Readonly<Record<string, Rule>> = {
     };
     const width = x!.dims.at(-1)!;
     return [
-      fill(x!.dims.with(-1, N), (at) => {
+      fill([...x!.dims.slice(0, -1), N], (at) => {
         let sum = 0;
-        for (let k = 0; k < width; k++) sum += read(x!, at.with(-1, k)) * weight(at.at(-1)!, k);
+        for (let k = 0; k < width; k++) sum += read(x!, [...at.slice(0, -1), k]) * weight(at.at(-1)!, k);
         return sum;
       }),
     ];
