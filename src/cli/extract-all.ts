@@ -3,6 +3,8 @@ import { AbortError } from '../errors.ts';
 import type { Trait } from '../persona/trait.ts';
 import { defined } from '../util/defined.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
+import type { JudgeSource } from '../persona/judge.ts';
+import { checkFlaggedJudge, openFlaggedJudge } from './judge-flags.ts';
 import { showExtraction } from './extract-progress.ts';
 import { createProgress, noteBeside } from './progress.ts';
 
@@ -21,11 +23,15 @@ export async function runAll(
   const progress = createProgress({ unit: 'rollouts' });
   const { dtype, block: blockSize } = flags;
   const onNotice = (line: string): void => noteBeside(progress, line);
+  await checkFlaggedJudge(flags);
   const model = await loadModel(modelName, defined({ dtype, blockSize, onNotice }));
+  let judges: JudgeSource | null = null;
   try {
+    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: onNotice });
     return await extractAll({
       ...toExtractOptions(flags),
       model,
+      judges,
       traits,
       out,
       signal,
@@ -39,6 +45,7 @@ export async function runAll(
     throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
   } finally {
     progress.end();
+    await judges?.close();
     await model.close();
   }
 }

@@ -6,12 +6,13 @@ import type { ExtractOptions } from '../persona/extract-options.ts';
 import { filterModes } from '../persona/filter.ts';
 import { strengthUnits } from '../persona/strength.ts';
 import { defined } from '../util/defined.ts';
+import { type JudgeFlags, judgeFlags } from './judge-flags.ts';
 import { blockOption, decimal, dtypeOption, numbers, wholeNumber, wholeNumbers } from './arguments.ts';
 
 const positions = ['all', 'prompt', 'response', 'boundary'] as const;
 
 /** The flags of `persona extract` that become options of the library, as commander gives them. */
-export interface ExtractFlags {
+export interface ExtractFlags extends JudgeFlags {
   readonly samples?: number | undefined;
   readonly questions?: number | undefined;
   readonly instructions?: number | undefined;
@@ -87,6 +88,7 @@ export function vectorFlags(): Option[] {
       decimal(0, 100),
     ),
     new Option('--force', 'go on with fewer than 30 pairs'),
+    ...judgeFlags(),
   ];
 }
 

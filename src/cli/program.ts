@@ -7,6 +7,7 @@ import { estimateCommand } from './commands/estimate.ts';
 import { extractCommand } from './commands/extract.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { judgeCommand } from './commands/judge.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import type { CommandContext } from './context.ts';
@@ -54,6 +55,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     generateCommand(context),
     activationsCommand(context),
     extractCommand(context),
+    judgeCommand(context),
     rolloutsCommand(),
     pullCommand(context),
     doctorCommand(),

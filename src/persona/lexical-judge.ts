@@ -51,7 +51,7 @@ export function lexicalJudgeOf(trait: Trait): JudgeProvider {
   if (trait.world !== null) return tinyWorldJudge(trait.name);
   if (trait.lexicon !== null) return lexicalJudge(trait.lexicon);
   throw new UsageError(
-    `Expected the trait "${trait.name}" to list words for the lexical judge, got no "lexicon" in its file; add one, or give another judge.`,
+    `Expected the trait "${trait.name}" to list words for the lexical judge, got no "lexicon" in its file; add one, or give another judge (--judge openai:gpt-4.1-mini, --judge local:MODEL …).`,
     { details: { trait: trait.name } },
   );
 }

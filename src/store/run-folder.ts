@@ -13,6 +13,7 @@ import {
 } from './files.ts';
 import { type FolderLock, lockFolder } from './lock.ts';
 import { type Manifest, manifestSchema } from './manifest.ts';
+import { sha256 } from '../util/hash.ts';
 import { type JsonValue, describeIssues } from './schema.ts';
 
 /** The names in a run folder; nothing else builds them. */
@@ -33,6 +34,12 @@ export const runFiles = {
   steeringEffect: 'steering_effect.json',
 } as const;
 export type RunFile = keyof typeof runFiles;
+
+/** Path below a run of another judge's scores of its rollouts, which are no part of the run itself. */
+export function judgementFile(judge: string): string {
+  const name = judge.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
+  return join('judgements', `${name.slice(0, 96)}-${sha256(judge).slice(0, 8)}.jsonl`);
+}
 
 /** All that decides a run's results; two runs of equal recipes end in equal files. */
 export type Recipe = Readonly<Record<string, JsonValue>>;

@@ -1,4 +1,5 @@
 import { Option } from '@commander-js/extra-typings';
+import { CONCURRENCY, SAMPLES } from '../../persona/judges/open-judge.ts';
 import { describe, expect, it } from 'vitest';
 import { shippedModel } from '../../../test/helpers/broken-model.ts';
 import type { LanguageModel } from '../../engine/model.ts';
@@ -42,6 +43,10 @@ describe('the help of persona extract', () => {
       '--coherence-threshold': 'as --threshold',
       '--coherence-floor': `${settings.coherenceFloor}`,
       '--strength-unit': settings.unit,
+      '--judge': settings.judge.id.split('/')[0]!,
+      '--judge-concurrency': String(CONCURRENCY),
+      '--judge-rpm': 'no limit',
+      '--judge-samples': `0; anthropic: ${SAMPLES}`,
       '--layers': 'at most eight, evenly spread',
       '--strengths': sweep!.strengths.join(','),
       '--sweep-samples': `${sweep!.samples}`,

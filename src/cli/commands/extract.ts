@@ -4,6 +4,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { AbortError, DataError, UsageError } from '../../errors.ts';
 import type { ExtractResult } from '../../persona/extract.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
+import type { JudgeSource } from '../../persona/judge.ts';
 import type { Trait } from '../../persona/trait.ts';
 import { defined } from '../../util/defined.ts';
 import type { CommandContext } from '../context.ts';
@@ -18,6 +19,7 @@ import {
 import { dryRunOption, noMeasureOption, pricesOption, printEstimate, rateOption } from '../dry-run.ts';
 import type { EstimateExtractFlags } from '../extract-estimate.ts';
 import { showExtraction } from '../extract-progress.ts';
+import { checkFlaggedJudge, openFlaggedJudge } from '../judge-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 
@@ -138,19 +140,23 @@ async function runExtraction(
   const rollouts = await readRollouts(flags, trait);
   const progress = createProgress({ unit: 'rollouts' });
   const { dtype, block: blockSize } = flags;
-  const model = await loadModel(
-    modelName,
-    defined({ dtype, blockSize, onNotice: (line: string) => noteBeside(progress, line) }),
-  );
+  const onNote = (line: string): void => noteBeside(progress, line);
+  await checkFlaggedJudge(flags);
+  const model = await loadModel(modelName, defined({ dtype, blockSize, onNotice: onNote }));
   const out = flags.out ?? join('runs', runFolderName(trait.name));
+  let judges: JudgeSource | null = null;
   try {
+    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote });
+    const judge = judges.forTrait(trait);
     const onProgress = showExtraction(progress);
-    return await extract({ ...toExtractOptions(flags), ...rollouts, model, trait, out, signal, onProgress });
+    const given = { ...toExtractOptions(flags), ...rollouts };
+    return await extract({ ...given, model, trait, out, judge, signal, onProgress });
   } catch (error) {
     if (!(error instanceof AbortError)) throw error;
     throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
   } finally {
     progress.end();
+    await judges?.close();
     await model.close();
   }
 }

@@ -8,6 +8,7 @@ import type { Patience } from '../../util/http/retry.ts';
 import type { JudgeSource } from '../judge.ts';
 import { lexicalJudges } from '../lexical-judge.ts';
 import { openRemoteProvider } from '../providers/open-provider.ts';
+import { findProviderKey } from '../providers/provider-key.ts';
 import { type ProviderSpec, parseProviderSpec, providerForms } from '../providers/provider-spec.ts';
 import { localJudges } from './local-judge.ts';
 import { remoteJudges } from './remote-judge.ts';
@@ -35,9 +36,10 @@ export interface OpenJudgeOptions {
 /** How a judge is spelled, for help and messages. */
 export const judgeForms = `lexical, ${providerForms}`;
 
-const CONCURRENCY = 16;
+/** Requests at once, unless told otherwise: half a minute for a thousand, and within the smallest paid limits. */
+export const CONCURRENCY = 16;
 /** Samples of a provider that gives nothing else: their mean is uncertain by a few points, and the bill five times as long. */
-const SAMPLES = 5;
+export const SAMPLES = 5;
 
 /**
  * Opens the judge that `--judge` names; see `judgeForms`. Nothing is asked yet.
@@ -59,6 +61,21 @@ export async function openJudge(name: string, options: OpenJudgeOptions = {}): P
   const samples = options.samples ?? (spec.kind === 'anthropic' ? SAMPLES : 0);
   const cache = await openAnswerCache(answerCacheFolder(cacheFolder(environment), spec.id));
   return remoteJudges({ provider, cache, samples, concurrency });
+}
+
+/**
+ * Finds what is wrong with a judge's name, its key or its folder, without opening anything.
+ *
+ * @throws UsageError as `openJudge`.
+ */
+export async function checkJudge(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<void> {
+  if (name === 'lexical') return;
+  const spec = parseJudge(name);
+  if (spec.kind === 'local') await findModelFolder(spec.path);
+  else findProviderKey(spec, environment);
 }
 
 async function openLocal(path: string, name: string, options: OpenJudgeOptions): Promise<JudgeSource> {

@@ -8,7 +8,7 @@ import { type ProviderKey, findProviderKey } from './provider-key.ts';
 import type { ProviderSpec } from './provider-spec.ts';
 
 export interface ProviderOptions {
-  readonly limits?: Partial<GateLimits>;
+  readonly limits: GateLimits;
   readonly patience?: Patience;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly onNote?: ((line: string) => void) | undefined;
@@ -19,8 +19,6 @@ export interface ProviderOptions {
 /** A provider that is asked over the network. */
 export type RemoteSpec = Exclude<ProviderSpec, { kind: 'local' }>;
 
-/** Requests at once, unless told otherwise: half a minute for a thousand, and within the smallest paid limits. */
-const CONCURRENCY = 16;
 /** Busy hours pass within minutes; a server that computes on a laptop may take a minute for an answer. */
 const patience: Patience = { attempts: 8, firstPauseMs: 1000, longestPauseMs: 60_000, stallMs: 180_000 };
 
@@ -31,7 +29,7 @@ const addresses = { openai: 'https://api.openai.com/v1', anthropic: 'https://api
  *
  * @throws UsageError where its key is missing.
  */
-export function openRemoteProvider(spec: RemoteSpec, options: ProviderOptions = {}): ChatProvider {
+export function openRemoteProvider(spec: RemoteSpec, options: ProviderOptions): ChatProvider {
   const key = findProviderKey(spec, options.environment);
   const client = new ApiClient({
     id: spec.id,
@@ -39,7 +37,7 @@ export function openRemoteProvider(spec: RemoteSpec, options: ProviderOptions = 
     headers: authorisation(spec.kind, key),
     key,
     patience: options.patience ?? patience,
-    gate: new RequestGate({ concurrency: CONCURRENCY, ...options.limits }),
+    gate: new RequestGate(options.limits),
     onNote: options.onNote,
   });
   const { id, model } = spec;
