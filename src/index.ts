@@ -1,6 +1,6 @@
 /**
  * The front door for programs: what the commands do, and what they are made of. The parts below have doors of their
- * own: `persona-vectors/model`, `/graph`, `/engine` and `/persona`.
+ * own: `persona-vectors/model`, `/graph`, `/engine`, `/training` and `/persona`.
  */
 
 export { activations } from './apps/activations.ts';
@@ -77,3 +77,10 @@ export { loadTrait, parseTrait, resolveTrait } from './persona/trait.ts';
 export type { Trait, TraitFile } from './persona/trait.ts';
 export { PersonaVector } from './persona/vector.ts';
 export type { VectorMetadata } from './persona/vector.ts';
+export { parseTrainConfig, readTrainConfig } from './training/config.ts';
+export type { TrainConfig } from './training/config.ts';
+export { mergeAdapter } from './training/merge-adapter.ts';
+export type { MergeOptions, MergeResult } from './training/merge-adapter.ts';
+export type { TrainEvent } from './training/progress.ts';
+export { train } from './training/train.ts';
+export type { TrainOptions, TrainResult } from './training/train.ts';

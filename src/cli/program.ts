@@ -8,8 +8,10 @@ import { extractCommand } from './commands/extract.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { judgeCommand } from './commands/judge.ts';
+import { mergeCommand } from './commands/merge.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
+import { trainCommand } from './commands/train.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
 import { translateOfficialFlags } from './official-flags.ts';
@@ -57,6 +59,8 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     extractCommand(context),
     judgeCommand(context),
     rolloutsCommand(),
+    trainCommand(context),
+    mergeCommand(),
     pullCommand(context),
     doctorCommand(),
   ];

@@ -23,8 +23,8 @@ interface StageFeeds {
 }
 
 /**
- * The interventions of a batch as tensors. What depends on the rows alone is built once; the mask, which
- * depends on the tokens of a step, is built for each.
+ * The interventions of a batch as tensors: a plan a row, or one plan that all rows share. What depends on the plans
+ * alone is built once; the mask, which depends on the tokens of a step, is built for each.
  */
 export class EditFeeds {
   private readonly config: ModelConfig;
@@ -44,7 +44,16 @@ export class EditFeeds {
     positions: number,
     endsSentence: SentenceEnd,
   ): Record<string, Tensor> {
-    const feeds = this.neutralFeeds(room, positions);
+    return { ...this.neutralFeeds(room, positions), ...this.stageFeeds(places, positions, endsSentence) };
+  }
+
+  /** Feeds of the layers and stages that have edits, and of no other. */
+  stageFeeds(
+    places: readonly (readonly TokenPlace[])[],
+    positions: number,
+    endsSentence: SentenceEnd,
+  ): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
     for (const stage of this.stages) {
       const name = (part: EditPart): string => names.edit(stage.layer, stage.stage, part);
       for (const part of ['directions', 'add', 'min', 'max'] as const) feeds[name(part)] = stage.fixed[part];
@@ -120,9 +129,9 @@ function maskTensor(
   positions: number,
   endsSentence: SentenceEnd,
 ): Tensor {
-  const mask = new Float32Array(stage.edits.length * positions * stage.count);
-  stage.edits.forEach((list, row) => {
-    const tokens = places[row] as readonly TokenPlace[];
+  const mask = new Float32Array(places.length * positions * stage.count);
+  places.forEach((tokens, row) => {
+    const list = stage.edits[stage.edits.length === 1 ? 0 : row] as readonly Edit[];
     tokens.forEach((place, position) => {
       list.forEach((edit, i) => {
         if (covers(edit.positions, place, endsSentence)) {
@@ -131,5 +140,5 @@ function maskTensor(
       });
     });
   });
-  return new Tensor('float32', mask, [stage.edits.length, positions, stage.count]);
+  return new Tensor('float32', mask, [places.length, positions, stage.count]);
 }

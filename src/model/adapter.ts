@@ -39,6 +39,20 @@ const MAX_CONFIG_BYTES = 10_000_000;
 /** PEFT wraps the model twice, and its names say so. */
 const MODULE_PREFIX = 'base_model.model.';
 
+/** One adapted product of an adapter's files. */
+export interface StoredPair {
+  /** Block, from 0. */
+  readonly layer: number;
+  readonly projection: Projection;
+  readonly rank: number;
+  /** What the product of the two matrices is multiplied by. */
+  readonly scale: number;
+  /** `[rank, in]`. */
+  readonly a: Float32Array;
+  /** `[out, rank]`, as it is in the file, without the scale. */
+  readonly b: Float32Array;
+}
+
 /**
  * Loads a LoRA adapter in PEFT's layout (adapter_config.json and adapter_model.safetensors) for a model of `config`;
  * `pathOrRepo` is a folder, or a name in the local Hugging Face cache.
@@ -47,21 +61,48 @@ const MODULE_PREFIX = 'base_model.model.';
  *   model, naming the tensor; ParseError when a file is malformed.
  */
 export async function loadAdapter(pathOrRepo: string, config: ModelConfig): Promise<Adapter> {
+  const { id, pairs } = await readAdapter(pathOrRepo, config);
+  const blocks = Array.from({ length: config.layers }, (): Partial<Record<Projection, LoraPair>> => ({}));
+  for (const { layer, projection, rank, scale, a, b } of pairs) {
+    blocks[layer]![projection] = { rank, a, b: b.map((value) => value * scale) };
+  }
+  return { name: id, blocks };
+}
+
+/** As `loadAdapter`, with the pairs as they are stored. */
+export async function readAdapter(
+  pathOrRepo: string,
+  config: ModelConfig,
+): Promise<{ readonly id: string; readonly pairs: readonly StoredPair[] }> {
   const { folder, id } = await findModelFolder(pathOrRepo);
   const configFile = await requireFile(folder, CONFIG_FILE);
   const weightsFile = await requireFile(folder, WEIGHTS_FILE);
   const adapterConfig = parseAdapterConfig(await readJsonObject(configFile, MAX_CONFIG_BYTES), configFile);
   const header = await readSafetensorsHeader(weightsFile);
-  const pairs = planPairs(header, adapterConfig, config);
-  refuseOthers(header, pairs);
+  const plans = planPairs(header, adapterConfig, config);
+  refuseOthers(header, plans);
   const file = await openFile(weightsFile);
   try {
-    const blocks = Array.from({ length: config.layers }, (): Partial<Record<Projection, LoraPair>> => ({}));
-    for (const pair of pairs) blocks[pair.layer]![pair.projection] = await readPair(file, pair);
-    return { name: id, blocks };
+    const pairs: StoredPair[] = [];
+    for (const plan of plans) {
+      const [a, b] = [await readFloatEntry(file, plan.a), await readFloatEntry(file, plan.b)];
+      pairs.push({ ...plan, a, b });
+    }
+    return { id, pairs };
   } finally {
     await file.handle.close();
   }
+}
+
+/** Name of one matrix of the pair that adapts `projection` of block `layer`, as PEFT writes it. */
+export function adapterTensorName(
+  config: ModelConfig,
+  layer: number,
+  projection: Projection,
+  part: 'A' | 'B',
+): string {
+  const module = layerName(familyOf(config.modelType).weights.projections[projection], layer);
+  return `${MODULE_PREFIX}${module}.lora_${part}.weight`;
 }
 
 /** The two tensors of one adapted product, checked but not read. */
@@ -81,12 +122,13 @@ function planPairs(header: SafetensorsHeader, adapter: AdapterConfig, config: Mo
   for (let layer = 0; layer < config.layers; layer++) {
     for (const projection of projections) {
       const module = layerName(names[projection], layer);
-      const [nameA, nameB] = ['lora_A', 'lora_B'].map((part) => `${MODULE_PREFIX}${module}.${part}.weight`);
-      const [a, b] = [header.tensors.get(nameA!), header.tensors.get(nameB!)];
+      const nameA = adapterTensorName(config, layer, projection, 'A');
+      const nameB = adapterTensorName(config, layer, projection, 'B');
+      const [a, b] = [header.tensors.get(nameA), header.tensors.get(nameB)];
       const targeted = isTargeted(adapter, module, layer);
       if (a === undefined && b === undefined && targeted !== true) continue;
-      if (a === undefined) throw missing(header, nameA!);
-      if (b === undefined) throw missing(header, nameB!);
+      if (a === undefined) throw missing(header, nameA);
+      if (b === undefined) throw missing(header, nameB);
       if (targeted === false) throw untargeted(header, module);
       const [rank, [out, input]] = [adapterRank(adapter, module), shapes[projection]];
       checkTensor(header.file, a, [rank, input]);
@@ -106,11 +148,6 @@ function refuseOthers(header: SafetensorsHeader, pairs: readonly PairPlan[]): vo
     `"${header.file}": expected LoRA pairs of ${projections.join(', ')} of this model's blocks, got tensor ${quoteName(other)}; train the adapter on these projections of this model only.`,
     { details: { file: header.file, tensor: other } },
   );
-}
-
-async function readPair(file: OpenFile, { rank, scale, a, b }: PairPlan): Promise<LoraPair> {
-  const [dataA, dataB] = [await readFloatEntry(file, a), await readFloatEntry(file, b)];
-  return { rank, a: dataA, b: dataB.map((value) => value * scale) };
 }
 
 async function readFloatEntry(file: OpenFile, entry: TensorEntry): Promise<Float32Array> {

@@ -4,6 +4,16 @@ export function decodeBf16(source: Uint16Array, target: Float32Array): void {
   for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
 }
 
+/** Rounds every value of `source` to BF16 in `target`, halves to even; NaN stays NaN. */
+export function encodeBf16(source: Float32Array, target: Uint16Array): void {
+  const words = new Uint32Array(source.buffer, source.byteOffset, source.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const isNaN = (word & 0x7fff_ffff) > 0x7f80_0000;
+    target[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+}
+
 /** Widens IEEE half-precision values of `source` into `target` without loss. */
 export function decodeF16(source: Uint16Array, target: Float32Array): void {
   const table = (halfTable ??= buildHalfTable());

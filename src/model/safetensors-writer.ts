@@ -49,11 +49,37 @@ export async function writeSafetensors(
     metadata,
   );
   list.forEach((tensor, i) => checkLength(tensor, outline.entries[i]!.byteLength));
+  await writeOutlined(path, outline, (_, i) => Promise.resolve(list[i]!.data));
+}
+
+/**
+ * As `writeSafetensors`, for tensors that are made or read one after the other: `bytesOf` is called for each in turn, and
+ * only one is in memory.
+ */
+export async function streamSafetensors(
+  path: string,
+  tensors: readonly TensorOutline[],
+  bytesOf: (tensor: TensorOutline, index: number) => Promise<ArrayBufferView>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const outline = safetensorsHeader(tensors, metadata);
+  await writeOutlined(path, outline, async (entry, i) => {
+    const data = await bytesOf(tensors[i]!, i);
+    checkLength({ ...entry, data }, entry.byteLength);
+    return data;
+  });
+}
+
+async function writeOutlined(
+  path: string,
+  outline: SafetensorsOutline,
+  bytesOf: (entry: TensorEntry, index: number) => Promise<ArrayBufferView>,
+): Promise<void> {
   await writeFileAtomically(path, async (handle) => {
     await writeFully(handle, outline.bytes, 0);
-    for (const [i, { data }] of list.entries()) {
-      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      await writeFully(handle, bytes, outline.entries[i]!.offset);
+    for (const [i, entry] of outline.entries.entries()) {
+      const data = await bytesOf(entry, i);
+      await writeFully(handle, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), entry.offset);
     }
   });
 }
@@ -124,7 +150,10 @@ function dtypeOf({ data, dtype }: TensorToWrite): SafetensorsDtype {
   return data instanceof Uint16Array ? 'U16' : 'U8';
 }
 
-function checkLength({ name, shape, data }: TensorToWrite, expected: number): void {
+function checkLength(
+  { name, shape, data }: { name: string; shape: readonly number[]; data: ArrayBufferView },
+  expected: number,
+): void {
   if (data.byteLength === expected) return;
   throw unusable(name, `expected ${expected} bytes for shape [${shape.join(', ')}], got ${data.byteLength}`);
 }

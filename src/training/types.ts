@@ -155,6 +155,8 @@ export interface TrainerOptions {
   readonly penalty?: ProjectionPenalty;
   /** weight · mean over response tokens of KL(untrained model ‖ trained model). */
   readonly kl?: { readonly weight: number };
+  /** Lay several short rows on one line where there is room; attention stays within a row. Default true. */
+  readonly pack?: boolean;
   /** Compute each block's inside a second time in the backward pass, for less memory. */
   readonly recompute?: boolean;
   readonly threads?: number;

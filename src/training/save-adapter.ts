@@ -1,0 +1,51 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { writeSafetensors } from '../model/safetensors-writer.ts';
+import { projections } from '../model/weights.ts';
+import { writeFileAtomically } from '../util/atomic-file.ts';
+import type { LoraMethod, NamedTensor } from './types.ts';
+
+/**
+ * Writes an adapter as PEFT does: adapter_model.safetensors, then adapter_config.json, each whole or not at all. The
+ * folder is made where it is missing.
+ */
+export async function saveAdapter(
+  folder: string,
+  checkpoint: Checkpoint,
+  method: LoraMethod,
+  tensors: readonly NamedTensor[],
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, { format: 'pt' });
+  const text = `${JSON.stringify(adapterConfig(checkpoint, method), null, 2)}\n`;
+  await writeFileAtomically(join(folder, 'adapter_config.json'), async (handle) => {
+    await handle.writeFile(text);
+  });
+}
+
+/** Every key that PEFT's loader wants, with the values that mean "plain LoRA". */
+function adapterConfig(checkpoint: Checkpoint, method: LoraMethod): Record<string, unknown> {
+  return {
+    alpha_pattern: {},
+    auto_mapping: null,
+    base_model_name_or_path: checkpoint.revision === null ? checkpoint.folder : checkpoint.id,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layers_pattern: null,
+    layers_to_transform: method.blocks ?? null,
+    lora_alpha: method.alpha,
+    lora_dropout: method.dropout ?? 0,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: method.rank,
+    rank_pattern: {},
+    revision: checkpoint.revision,
+    target_modules: projections.filter((name) => method.targets?.includes(name) ?? true),
+    task_type: 'CAUSAL_LM',
+    use_dora: false,
+    use_rslora: method.rankStabilised ?? false,
+  };
+}
