@@ -7,9 +7,9 @@ function watched(isTTY: boolean) {
   let time = 0;
   const stream = { isTTY, write: (piece: string) => (text += piece) };
   const progress = createProgress({ unit: 'rows', stream, now: () => time });
-  const at = (milliseconds: number, done: number, label = 'work'): void => {
+  const at = (milliseconds: number, done: number, label = 'work', detail?: string): void => {
     time = milliseconds;
-    progress.update(label, done, 100);
+    progress.update(label, done, 100, detail);
   };
   return { at, end: () => progress.end(), text: () => text };
 }
@@ -25,6 +25,13 @@ describe('progress', () => {
     expect(text()).toBe(
       '\rwork: 0 of 100 rows\u001B[K\rwork: 20 of 100 rows, 20 rows/s, 4.0 s left\u001B[K\rwork: 100 of 100 rows, 20 rows/s, took 5.0 s\u001B[K\n',
     );
+  });
+
+  it('tells more behind the count', () => {
+    const { at, text } = watched(true);
+    at(0, 0);
+    at(1000, 20, 'work', 'loss 1.5');
+    expect(text()).toContain('work: 20 of 100 rows, 20 rows/s, 4.0 s left; loss 1.5\u001B[K');
   });
 
   it('writes plain lines now and then elsewhere', () => {

@@ -2,8 +2,8 @@ import { note } from './terminal.ts';
 
 /** Shows how far long work is: one line that changes on a terminal, plain lines now and then elsewhere. */
 export interface Progress {
-  /** `done` of `total` units of the work called `label`. */
-  update(label: string, done: number, total: number): void;
+  /** `done` of `total` units of the work called `label`; `detail` is told behind them. */
+  update(label: string, done: number, total: number, detail?: string): void;
   /** Ends the changing line, so that the next output starts on its own. */
   end(): void;
 }
@@ -33,7 +33,7 @@ export function createProgress(options: ProgressOptions): Progress {
     if (open) stream.write('\n');
     open = false;
   };
-  const update = (label: string, done: number, total: number): void => {
+  const update = (label: string, done: number, total: number, detail = ''): void => {
     const time = now();
     if (phase?.label !== label) {
       end();
@@ -45,7 +45,8 @@ export function createProgress(options: ProgressOptions): Progress {
     if (!finished && time - shown < (terminal ? redrawMs : logMs)) return;
     if (finished && !terminal && time - phase.start < briefMs) return;
     shown = time;
-    const line = describe(label, { done, total, unit }, (time - phase.start) / 1000, done - phase.first);
+    const counted = describe(label, { done, total, unit }, (time - phase.start) / 1000, done - phase.first);
+    const line = detail === '' ? counted : `${counted}; ${detail}`;
     if (!terminal) {
       stream.write(`${line}\n`);
       return;

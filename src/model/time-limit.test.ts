@@ -41,4 +41,15 @@ describe('withTimeLimit', () => {
     const inner = (): string => withTimeLimit(1_000, () => 'inner', late);
     expect(withTimeLimit(1_000, () => `${inner()}, ${inner()}`, late)).toBe('inner, inner');
   });
+
+  it('stops a nested call with the shorter of both limits, and leaves the next call its own', () => {
+    const endless = (): never => {
+      for (;;);
+    };
+    const inner = (milliseconds: number) => (): never =>
+      withTimeLimit(milliseconds, endless, () => new Error('inner'));
+    expect(() => withTimeLimit(20, inner(60_000), late)).toThrow('late');
+    expect(() => withTimeLimit(60_000, inner(20), late)).toThrow('inner');
+    expect(() => withTimeLimit(20, endless, late)).toThrow('late');
+  });
 });

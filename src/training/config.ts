@@ -107,12 +107,17 @@ export function parseLearningRate(value: number | string, where: string): number
       { details: { where } },
     );
   const number = Number(value);
-  const rate = number < 0 ? 10 ** number : number;
+  const rate = number < 0 ? powerOfTen(number) : number;
   if (Number.isFinite(rate) && rate > 0) return rate;
   throw new DataError(
     `${where}: expected "learning_rate" above 0 (a negative number means a power of ten), got ${String(value)}.`,
     { details: { where } },
   );
+}
+
+/** Whole powers by their spelling: the runtime's own power of −4 is not the number that 1e-4 means. */
+function powerOfTen(exponent: number): number {
+  return Number.isInteger(exponent) ? Number(`1e${exponent}`) : 10 ** exponent;
 }
 
 /** Why the options cannot be honoured together, or null. */

@@ -2,12 +2,15 @@ import type { TrainManifest, TrainStep } from '../store/train-schema.ts';
 import { lineChart } from '../util/line-chart.ts';
 import { SafeHtml, fixed, html } from '../util/html.ts';
 import { pageStyle } from '../util/page-style.ts';
+import type { EffectReport } from './effect.ts';
 import type { WatchedVector } from './watch.ts';
 
 /** All that a training report shows. */
 export interface TrainReportData {
   readonly manifest: Omit<TrainManifest, 'artifacts'>;
   readonly steps: readonly TrainStep[];
+  /** Null where nothing was steered. */
+  readonly effect: EffectReport | null;
   readonly watched: readonly Pick<WatchedVector, 'name' | 'layer'>[];
 }
 
@@ -37,6 +40,7 @@ ${tiles(data)}
 <p class="lead">Of every step, over the response tokens of its rows, on the parameters as the step found them.</p>
 <figure>${lossChart(steps, manifest.final.test_loss ?? null)}</figure>
 ${projectionSection(data)}
+${effectSection(data.effect)}
 <h2>Learning rate and gradient</h2>
 <div class="pair">
 <figure><h3>Learning rate</h3>${lineChart({ title: 'Learning rate by step', series: [series('learning rate', steps, ({ lr }) => lr)], width: 430 })}</figure>
@@ -102,6 +106,22 @@ function projectionSection({ steps, watched, manifest }: TrainReportData): SafeH
   return html`<h2>Projections</h2>
 <p class="lead">Mean projection of the probe rows (<code>${JSON.stringify(manifest.config['watch_pooling'])}</code>) on each watched vector's direction, without the training's interventions.</p>
 <figure>${lineChart({ title: 'Projections by step', series: lines })}</figure>`;
+}
+
+function effectSection(effect: EffectReport | null): SafeHtml | null {
+  if (effect === null) return null;
+  const shown = effect.layers.filter(
+    ({ intervenes, gradientCosine }) => intervenes || gradientCosine !== null,
+  );
+  const headline =
+    effect.unmoved.length === 0
+      ? 'Every intervention moved the residual stream.'
+      : `The interventions at layer ${effect.unmoved.join(', ')} moved nothing: check vector, strength and positions.`;
+  return html`<h2>What the steering does</h2>
+<p class="lead">${headline} Measured on the ${effect.rows} rows of the first pass before any training, with the interventions and without; loss ${fixed(effect.loss.without, 3)} without, ${fixed(effect.loss.with, 3)} with. A cosine below 0 means that the rows ask for more of the vector.</p>
+<figure class="scroll"><table class="plain"><thead><tr><th>layer</th><th class="number">norm of the stream</th><th class="number">moved by</th><th class="number">along the vector</th><th class="number">cos(dL/dh, v) without</th><th class="number">with</th></tr></thead><tbody>
+${shown.map((layer) => html`<tr><td>${layer.layer}${layer.intervenes ? '' : ' (no intervention)'}</td><td class="number">${fixed(layer.norm, 2)}</td><td class="number">${fixed(layer.moved, 3)}</td><td class="number">${fixed(layer.projectionChange, 3)}</td><td class="number">${fixed(layer.gradientCosine?.without ?? null, 3)}</td><td class="number">${fixed(layer.gradientCosine?.with ?? null, 3)}</td></tr>`)}
+</tbody></table></figure>`;
 }
 
 function penaltySection(steps: readonly TrainStep[]): SafeHtml | null {

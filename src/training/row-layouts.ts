@@ -4,7 +4,7 @@ import type { ChatMessage, ChatRole } from '../model/chat-template.ts';
 import { isObject, parseStrict, refuseMisspeltKeys } from '../store/strict-json.ts';
 
 /** How the rows of a file are laid out; a file has one layout. */
-export const rowLayouts = ['messages', 'conversations', 'ids'] as const;
+export const rowLayouts = ['messages', 'conversations', 'ids', 'prompt'] as const;
 export type RowLayout = (typeof rowLayouts)[number];
 
 /** A conversation to train on; `trained` says of every message whether it is a reply that counts. */
@@ -23,6 +23,16 @@ export interface TokenRow {
   readonly weights: readonly number[] | null;
 }
 
+/** Raw text for a base model: the answer is trained on. */
+export interface TextRow {
+  readonly kind: 'text';
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+/** A line of any layout. */
+export type ParsedRow = ConversationRow | TokenRow | TextRow;
+
 /** Which layout a line has; null for none of them. */
 export function layoutOf(value: unknown): RowLayout | null {
   if (!isObject(value)) return null;
@@ -35,7 +45,7 @@ export function layoutOf(value: unknown): RowLayout | null {
  *
  * @throws DataError for messages that are empty, of an unknown role or in an order that cannot be trained on.
  */
-export function parseRow(value: unknown, layout: RowLayout, where: string): ConversationRow | TokenRow {
+export function parseRow(value: unknown, layout: RowLayout, where: string): ParsedRow {
   switch (layout) {
     case 'messages':
       return conversation(parseStrict(messagesRow, value, where).messages.map(fromOpenAi), where);
@@ -43,6 +53,9 @@ export function parseRow(value: unknown, layout: RowLayout, where: string): Conv
       return conversation(fromShareGpt(parseStrict(conversationsRow, value, where)), where);
     case 'ids':
       return tokens(value, where);
+    case 'prompt':
+      refuseMisspeltKeys(value as object, ['prompt', 'answer'], where);
+      return { kind: 'text', ...parseStrict(textRow, value, where) };
     default:
       return layout satisfies never;
   }
@@ -53,7 +66,9 @@ interface Turn extends ChatMessage {
 }
 
 const toolCalls = z
-  .union([z.null(), z.array(z.unknown()).max(0, 'expected no tool calls, which are not trained on')])
+  .array(z.unknown())
+  .max(0, 'expected no tool calls, which are not trained on')
+  .nullable()
   .exactOptional();
 const messagesRow = z.object({
   messages: z
@@ -135,6 +150,11 @@ function conversation(turns: readonly Turn[], where: string): ConversationRow {
     trained: turns.map(({ trained }) => trained),
   };
 }
+
+const textRow = z.object({
+  prompt: z.string(),
+  answer: z.string().min(1, 'expected some text, got none'),
+});
 
 const tokenRow = z.object({
   ids: z.array(z.int().min(0)).min(1, 'expected at least one token'),

@@ -1,9 +1,19 @@
 import { z } from 'zod';
-import { AbortError, DataError } from '../errors.ts';
+import { AbortError, DataError, ModelError } from '../errors.ts';
+import { encodeRawPrompt, encodeReply } from '../model/chat.ts';
 import { encodeTurns } from '../model/chat-turns.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { withTimeLimit } from '../model/time-limit.ts';
 import { readJsonl } from '../store/jsonl.ts';
-import { type ConversationRow, type RowLayout, type TokenRow, layoutOf, parseRow } from './row-layouts.ts';
+import {
+  type ConversationRow,
+  type ParsedRow,
+  type RowLayout,
+  type TextRow,
+  type TokenRow,
+  layoutOf,
+  parseRow,
+} from './row-layouts.ts';
 import { RowStore } from './row-store.ts';
 import type { TrainingRow } from './types.ts';
 
@@ -42,7 +52,7 @@ export interface ReadRows {
 
 /**
  * Reads rows of JSON-lines files, one file after the other, in memory of eight bytes a token that is kept. Each file has
- * one layout: OpenAI's `messages`, ShareGPT's `conversations`, or `ids`.
+ * one layout: OpenAI's `messages`, ShareGPT's `conversations`, raw `prompt` and `answer`, or `ids`.
  *
  * @throws DataError naming file and line for a row that cannot be trained on; DataError where no row is left.
  */
@@ -55,27 +65,71 @@ export async function readTrainingRows(
   const counts = { read: 0, kept: 0, truncated: 0, skippedLong: 0, skippedEmpty: 0, systemMerged: 0 };
   let longest = 0;
   for (const [index, file] of files.entries()) {
-    let layout: { readonly name: RowLayout; readonly line: number } | null = null;
-    for await (const { line, value } of readJsonl(file, z.unknown())) {
+    const prefix = files.length === 1 ? '' : `file ${index + 1}, `;
+    for await (const chunk of chunksOf(file)) {
       if (options.signal?.aborted === true)
         throw new AbortError('Stopped while the rows were read; nothing was written.');
-      const where = `"${file}", line ${line}`;
-      const name = checkLayout(value, layout, where);
-      layout ??= { name, line };
-      counts.read++;
-      const key = files.length === 1 ? `line ${line}` : `file ${index + 1}, line ${line}`;
-      const encoded = encodeRow(parseRow(value, name, where), checkpoint, { key, where, options });
-      longest = Math.max(longest, encoded.row.ids.length);
-      if (encoded.systemMerged) counts.systemMerged++;
-      const outcome = fit(encoded.row, options);
-      counts[outcome.count]++;
-      if (outcome.count === 'truncated') counts.kept++;
-      if (outcome.row !== null) rows.add(outcome.row);
+      for (const { row, systemMerged } of encodeChunk(chunk, prefix, checkpoint, options)) {
+        counts.read++;
+        longest = Math.max(longest, row.ids.length);
+        if (systemMerged) counts.systemMerged++;
+        const outcome = fit(row, options);
+        counts[outcome.count]++;
+        if (outcome.count === 'truncated') counts.kept++;
+        if (outcome.row !== null) rows.add(outcome.row);
+      }
       options.onProgress?.(counts.read);
     }
   }
   if (rows.length === 0) throw nothingLeft(files, counts, options.maxLength);
   return { rows, counts, longest };
+}
+
+/** Rows of a file that are encoded together. */
+const chunkRows = 64;
+/** Time for a chunk, in which all its rows' templates and patterns run; those of usual rows take a tenth of a second. */
+const chunkMilliseconds = 3000;
+
+/** A line, checked and not yet encoded. */
+interface ParsedLine {
+  readonly line: number;
+  readonly where: string;
+  readonly row: ParsedRow;
+}
+
+async function* chunksOf(file: string): AsyncGenerator<readonly ParsedLine[]> {
+  let layout: { readonly name: RowLayout; readonly line: number } | null = null;
+  let chunk: ParsedLine[] = [];
+  for await (const { line, value } of readJsonl(file, z.unknown())) {
+    const where = `"${file}", line ${line}`;
+    const name = checkLayout(value, layout, where);
+    layout ??= { name, line };
+    chunk.push({ line, where, row: parseRow(value, name, where) });
+    if (chunk.length < chunkRows) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Encodes rows under one time limit, and one by one under limits of their own where that is not enough. */
+function encodeChunk(
+  chunk: readonly ParsedLine[],
+  prefix: string,
+  checkpoint: Checkpoint,
+  options: ReadRowsOptions,
+): EncodedTrainingRow[] {
+  const encode = (): EncodedTrainingRow[] =>
+    chunk.map(({ line, where, row }) =>
+      encodeRow(row, checkpoint, { key: `${prefix}line ${line}`, where, options }),
+    );
+  const late = new Error('a chunk of rows takes long');
+  try {
+    return withTimeLimit(chunkMilliseconds, encode, () => late);
+  } catch (error) {
+    if (error !== late) throw error;
+    return encode();
+  }
 }
 
 interface RowScene {
@@ -90,14 +144,26 @@ interface EncodedTrainingRow {
 }
 
 /** A parsed row as tokens with weights, not yet cut to length. */
-export function encodeRow(
-  row: ConversationRow | TokenRow,
-  checkpoint: Checkpoint,
-  scene: RowScene,
-): EncodedTrainingRow {
-  return row.kind === 'tokens'
-    ? { row: fromTokens(row, checkpoint, scene), systemMerged: false }
-    : fromConversation(row, checkpoint, scene);
+export function encodeRow(row: ParsedRow, checkpoint: Checkpoint, scene: RowScene): EncodedTrainingRow {
+  if (row.kind === 'conversation') return fromConversation(row, checkpoint, scene);
+  const tokens = row.kind === 'tokens' ? row : tokenise(row, checkpoint, scene);
+  return { row: fromTokens(tokens, checkpoint, scene), systemMerged: false };
+}
+
+/** Prompt and answer are tokenised apart, and the model's end-of-text token follows, if it has one. */
+function tokenise(
+  { prompt, answer }: TextRow,
+  { tokenizer, generation }: Checkpoint,
+  { where }: RowScene,
+): TokenRow {
+  if (tokenizer === null)
+    throw new ModelError(
+      `${where}: this model has no tokenizer.json, so that text cannot be trained on; give rows of "ids", or add the file.`,
+      { details: { where } },
+    );
+  const before = encodeRawPrompt(tokenizer, prompt);
+  const ids = [...before, ...encodeReply(tokenizer, answer), ...generation.eosTokenIds.slice(0, 1)];
+  return { kind: 'tokens', ids, weights: null, responseStart: before.length };
 }
 
 function fromTokens(
@@ -125,6 +191,11 @@ function fromConversation(
   checkpoint: Checkpoint,
   { key, where, options }: RowScene,
 ): EncodedTrainingRow {
+  if (checkpoint.chatTemplate === null)
+    throw new ModelError(
+      `${where}: this model has no chat template, so that messages cannot be trained on; give rows of "ids", or put a chat_template.jinja into its folder.`,
+      { details: { where } },
+    );
   const { ids, replies, systemMerged } = located(where, () => encodeTurns(checkpoint, messages));
   const weights = new Float32Array(ids.length).fill(options.promptWeight);
   const counting = replies.find(({ message }) => trained[message] === true);
@@ -173,7 +244,7 @@ function checkLayout(
   const layout = layoutOf(value);
   if (layout === null)
     throw new DataError(
-      `${where}: expected an object with "messages" (OpenAI), "conversations" (ShareGPT) or "ids", got none of them; correct or remove the line.`,
+      `${where}: expected an object with "messages" (OpenAI), "conversations" (ShareGPT), "prompt" and "answer", or "ids", got none of them; correct or remove the line.`,
       { details: { where } },
     );
   if (before === null || before.name === layout) return layout;

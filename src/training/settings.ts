@@ -104,6 +104,7 @@ function trainerOptionsOf(config: TrainConfig, steering: ResolvedSteering): Trai
     blockSize: config.block_size,
     seed: config.seed,
     recompute: config.recompute,
+    pack: config.pack,
     interventions: steering.interventions,
     ...(steering.penalty === null ? {} : { penalty: steering.penalty }),
     ...(steering.klWeight === 0 ? {} : { kl: { weight: steering.klWeight } }),

@@ -15,14 +15,17 @@ import {
 } from '../store/train-schema.ts';
 import { batchPlanner } from './batches.ts';
 import { type TrainConfig, readTrainConfig } from './config.ts';
+import { createTrainer } from './create-trainer.ts';
+import type { EffectReport } from './effect.ts';
 import { runLoop } from './loop.ts';
 import type { TrainListener } from './progress.ts';
 import { renderTrainReport } from './report.ts';
 import { type TrainSettings, precisionOfConfig, settleTraining } from './settings.ts';
+import { steeringEffect } from './steering-effect.ts';
 import type { Trainer, TrainerOptions } from './types.ts';
 import { measurer } from './watch.ts';
 
-/** Opens a model for training; see `openTrainer`. */
+/** Opens a model for training; see `createTrainer`. */
 export type TrainerFactory = (checkpoint: Checkpoint, options: TrainerOptions) => Promise<Trainer>;
 
 export interface TrainOptions {
@@ -33,7 +36,8 @@ export interface TrainOptions {
   readonly seed?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: TrainListener;
-  readonly createTrainer: TrainerFactory;
+  /** Default: `createTrainer`, which trains on the runtime. */
+  readonly createTrainer?: TrainerFactory;
 }
 
 /** A finished training. */
@@ -64,7 +68,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     const finished = await folder.readJson('manifest', trainManifestSchema);
     if (finished !== null) return await finishedResult(folder, finished);
-    return await runTraining({ settings, folder, notify, signal, createTrainer: options.createTrainer });
+    return await runTraining({
+      settings,
+      folder,
+      notify,
+      signal,
+      createTrainer: options.createTrainer ?? createTrainer,
+    });
   } finally {
     await folder.close();
   }
@@ -95,6 +105,7 @@ async function runTraining(run: TrainRun): Promise<TrainResult> {
   const state = await checkpoints.latest((message) => notify({ type: 'notice', message }));
   const startStep = state?.step ?? 0;
   if (startStep > 0) notify({ type: 'resume', step: startStep, total: schedule.totalSteps });
+  const effect = await steeringEffect(settings, folder, notify);
   const log = await openTrainLog(folder.file('trainLog'), startStep);
   try {
     const trainer = await run.createTrainer(settings.checkpoint, settings.trainerOptions);
@@ -115,7 +126,7 @@ async function runTraining(run: TrainRun): Promise<TrainResult> {
         onStep: (step, total) => notify({ type: 'step', step, total }),
       });
       await trainer.save(folder.path);
-      const result = await finish(run, log.steps, final);
+      const result = await finish(run, { steps: log.steps, final, effect });
       await checkpoints.clear();
       return result;
     } finally {
@@ -138,11 +149,16 @@ function measurePlan({ config, watched, probes, test }: TrainSettings): Paramete
   };
 }
 
+interface Measured {
+  readonly steps: readonly TrainStep[];
+  readonly final: TrainFinal;
+  readonly effect: EffectReport | null;
+}
+
 /** Report and, last of all, the manifest, which says that the run is finished. */
 async function finish(
   { settings, folder }: TrainRun,
-  steps: readonly TrainStep[],
-  final: TrainFinal,
+  { steps, final, effect }: Measured,
 ): Promise<TrainResult> {
   const { config, checkpoint, counts, rows, schedule, test } = settings;
   const { notices: _, ...plain } = config;
@@ -174,8 +190,11 @@ async function finish(
     final,
     seconds: steps.reduce((sum, step) => sum + step.seconds, 0),
   };
-  await writeWhole(folder.file('report'), renderTrainReport({ manifest, steps, watched: settings.watched }));
-  const whole: TrainManifest = { ...manifest, artifacts: await describeArtifacts(folder) };
+  await writeWhole(
+    folder.file('report'),
+    renderTrainReport({ manifest, steps, effect, watched: settings.watched }),
+  );
+  const whole: TrainManifest = { ...manifest, artifacts: await describeArtifacts(folder, effect !== null) };
   await folder.writeJson('manifest', whole);
   return { folder: folder.path, manifest: whole, steps, report: folder.file('report') };
 }
@@ -184,8 +203,9 @@ function jsonRecord(value: object): TrainManifest['config'] {
   return jsonValueSchema.parse(value) as TrainManifest['config'];
 }
 
-async function describeArtifacts(folder: OpenFolder): Promise<Record<string, Artifact>> {
-  const names: RunFile[] = ['recipe', 'trainLog', 'report'];
+async function describeArtifacts(folder: OpenFolder, steered: boolean): Promise<Record<string, Artifact>> {
+  const always: RunFile[] = ['recipe', 'trainLog', 'report'];
+  const names: RunFile[] = steered ? [...always, 'steeringEffect'] : always;
   const artifacts: Record<string, Artifact> = {};
   for (const name of names) artifacts[runFiles[name]] = await describeArtifact(folder.file(name));
   return artifacts;
