@@ -4,7 +4,7 @@ import { type Dtype, dtypes } from '../src/engine/model.ts';
 import { namedShapes, type ShapeName } from '../test/helpers/random-model.ts';
 
 /** What can be run alone. */
-export const partNames = ['prefill', 'decode', 'start', 'latency'] as const;
+export const partNames = ['prefill', 'decode', 'extract', 'start', 'latency'] as const;
 export type PartName = (typeof partNames)[number];
 
 /** What one run of the benchmark is. */
@@ -86,7 +86,7 @@ function command() {
     .option('--rounds <n>', 'rounds that count', positive, 7)
     .option('--tokens <n>', 'tokens of the prefill, a multiple of 8', positive, 512)
     .option('--batch <list>', 'rows side by side in decode', positives, [1, 16, 64])
-    .option('--steps <n>', 'tokens a row in decode', positive, 24)
+    .option('--steps <n>', 'tokens a row in decode; twice as many in extraction', positive, 24)
     .option('--peer <python>', 'a Python with torch and transformers, timed in the same rounds')
     .option('--quick', 'few rounds of little work: to see that it runs, not to quote')
     .option(

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { LanguageModel } from '../src/engine/model.ts';
+import type { ExtractWork } from './extract.ts';
 import { rowIds } from './part.ts';
 
 /** What PyTorch computes in. */
@@ -17,6 +18,8 @@ export interface Peer {
   prefill(dtype: PeerDtype, tokens: number, capture: boolean): Promise<number>;
   /** Seconds of so many steps of sampled tokens. */
   decode(dtype: PeerDtype, work: DecodeWork): Promise<number>;
+  /** Seconds of an extraction in the authors' order: replies in batches of twenty, then each text alone with all states. */
+  extract(dtype: PeerDtype, work: ExtractWork): Promise<number>;
   /** Mean residuals of a prompt of so many tokens: the first numbers of every layer but the last. */
   readings(dtype: PeerDtype, tokens: number): Promise<readonly (readonly number[])[]>;
   close(): void;
@@ -51,6 +54,7 @@ export async function startPeer(python: string, folder: string, threads: number)
     version,
     prefill: (dtype, tokens, capture) => seconds({ command: 'prefill', dtype, tokens, capture }),
     decode: (dtype, work) => seconds({ command: 'decode', dtype, ...work }),
+    extract: (dtype, work) => seconds({ command: 'extract', dtype, ...work }),
     readings: async (dtype, tokens) =>
       (await ask({ command: 'readings', dtype, tokens }))['readings'] as number[][],
     close: () => child.stdin.end(),

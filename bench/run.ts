@@ -9,6 +9,7 @@ import { namedShapes, writeRandomModel } from '../test/helpers/random-model.ts';
 import { runNode } from './child.ts';
 import { decodePart, decodePrompt } from './decode.ts';
 import type { LatencyReport } from './latency.ts';
+import { extractPart, extractWork } from './extract.ts';
 import { alternate } from './measure.ts';
 import { note } from './note.ts';
 import type { BenchOptions } from './options.ts';
@@ -75,7 +76,7 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
 
 /** Whether anything is timed in rounds. */
 function isTimed({ only }: BenchOptions): boolean {
-  return only.includes('prefill') || only.includes('decode');
+  return only.includes('prefill') || only.includes('decode') || only.includes('extract');
 }
 
 async function runDtype(
@@ -93,7 +94,8 @@ async function runDtype(
   };
   if (isTimed(options)) {
     note(`${dtype}: loading`);
-    const context = Math.max(2 * options.tokens, decodePrompt + options.steps + 2);
+    const longest = Math.max(decodePrompt + options.steps, extractWork.prompt + 2 * options.steps);
+    const context = Math.max(2 * options.tokens, longest + 2);
     const model = await loadModel(folder, { ...settings, context });
     const products = await loadProducts(model.checkpoint, settings);
     try {
@@ -121,6 +123,7 @@ function partsOf(
   return [
     ...(only.includes('prefill') ? [prefillPart(model, products, peer, tokens)] : []),
     ...decodes.map((rows) => decodePart(model, products, peer, { batch: rows, steps })),
+    ...(only.includes('extract') ? [extractPart(model, peer, { ...extractWork, reply: 2 * steps })] : []),
   ];
 }
 

@@ -74,7 +74,32 @@ def decode(dtype, batch, prompt, steps, capture):
     return {"seconds": time.perf_counter() - began}
 
 
-commands = {"load": load, "prefill": prefill, "decode": decode, "readings": readings}
+def extract(dtype, prompts, samples, prompt, reply):
+    """The authors' order: sampled replies in batches of twenty, then every text alone through the model, with all hidden
+    states and all logits. Without gradients, which their script keeps."""
+    model = models[dtype]
+    vocab = model.config.vocab_size
+    rows = torch.cat([row(prompt, vocab, 31 * p) for p in range(prompts) for _ in range(samples)])
+    began = time.perf_counter()
+    texts = []
+    for batch in rows.split(20):
+        cache = DynamicCache()
+        feed, text = batch, [batch]
+        for _ in range(reply):
+            logits = model(feed, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            feed = torch.multinomial(logits[:, -1].float().softmax(-1), 1)
+            text.append(feed)
+        texts.append(torch.cat(text, 1))
+    readings = [
+        pooled(model(text.view(1, -1), output_hidden_states=True, use_cache=False).hidden_states, prompt)
+        for text in torch.cat(texts)
+    ]
+    half = len(readings) // 2
+    torch.stack(readings[:half]).mean(0) - torch.stack(readings[half:]).mean(0)
+    return {"seconds": time.perf_counter() - began}
+
+
+commands = {"load": load, "prefill": prefill, "decode": decode, "extract": extract, "readings": readings}
 for line in sys.stdin:
     order = json.loads(line)
     answer = commands[order.pop("command")](**order)

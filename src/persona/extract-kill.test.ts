@@ -12,8 +12,8 @@ import { randomStream } from '../util/random.ts';
 const script = fileURLToPath(new URL('../../test/helpers/extract-child.ts', import.meta.url));
 
 /** Starts the child; kills it so many milliseconds after it began to work, if it still does. Gives what it said. */
-async function runChild(model: string, out: string, killAfter: number | null): Promise<string> {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, model, out], {
+async function runChild(args: readonly string[], killAfter: number | null): Promise<string> {
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said: string[] = [];
@@ -47,22 +47,45 @@ async function manifestOf(folder: string): Promise<Manifest> {
   return manifestSchema.parse(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
 }
 
+/** What is compared of a run folder. */
+interface Ended {
+  readonly folder: string;
+  readonly files: Record<string, Artifact>;
+  readonly artifacts: Manifest['artifacts'];
+}
+
+async function readEnded(folder: string): Promise<Ended> {
+  return { folder, files: await hashes(folder), artifacts: (await manifestOf(folder)).artifacts };
+}
+
+/** Runs once undisturbed, and once killed so many times at random moments before it may end. */
+async function runBoth(
+  folder: string,
+  name: string,
+  kills: number,
+  rollouts: readonly string[],
+): Promise<{ straight: Ended; killed: Ended; first: string }> {
+  const [model, straight, killed] = ['model', `${name}-straight`, name].map((part) => join(folder, part));
+  await runChild([model!, straight!, ...rollouts], null);
+  const moments = randomStream('kill', name);
+  const said: string[] = [];
+  for (let kill = 0; kill < kills; kill++)
+    said.push(await runChild([model!, killed!, ...rollouts], 10 + 160 * moments.uniform()));
+  await runChild([model!, killed!, ...rollouts], null);
+  return { straight: await readEnded(straight!), killed: await readEnded(killed!), first: said[0]! };
+}
+
 describe('a run that is killed again and again', () => {
-  it('ends in the files of one that is not, byte for byte', async () => {
+  it('ends in the files of one that is not, byte for byte, whether it samples its rollouts or is given them', async () => {
     const folder = await temporaryFolder();
-    const [model, straight, killed] = ['model', 'straight', 'killed'].map((name) => join(folder, name));
-    await mkdir(model!);
-    await runChild(model!, straight!, null);
-    const moments = randomStream('kill');
-    const ends: string[] = [];
-    // Every start costs a second or so; four kills reach into different steps.
-    for (let kill = 0; kill < 4; kill++) {
-      const said = await runChild(model!, killed!, 20 + 160 * moments.uniform());
-      ends.push(said.endsWith('finished') ? 'finished' : 'killed');
+    await mkdir(join(folder, 'model'));
+    // Every start costs a second or so; a few kills reach into different steps.
+    const sampled = await runBoth(folder, 'sampled', 4, []);
+    const given = await runBoth(folder, 'given', 2, [join(sampled.straight.folder, 'rollouts.jsonl')]);
+    for (const { straight, killed, first } of [sampled, given]) {
+      expect(first).toMatch(/killed$/);
+      expect(killed.files).toEqual(straight.files);
+      expect(killed.artifacts).toEqual(straight.artifacts);
     }
-    expect(ends[0]).toBe('killed');
-    await runChild(model!, killed!, null);
-    expect(await hashes(killed!)).toEqual(await hashes(straight!));
-    expect((await manifestOf(killed!)).artifacts).toEqual((await manifestOf(straight!)).artifacts);
   }, 180_000);
 });

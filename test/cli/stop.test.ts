@@ -24,7 +24,18 @@ function smallTrait(): string {
 
 /** An extraction small enough for a test, with every step in it. */
 function extraction(out: string): string[] {
-  const sizes = ['--samples', '1', '--max-tokens', '24', '--sweep-samples', '1', '--dose-samples', '2'];
+  const sizes = [
+    '--samples',
+    '1',
+    '--temperature',
+    '1',
+    '--max-tokens',
+    '24',
+    '--sweep-samples',
+    '1',
+    '--dose-samples',
+    '2',
+  ];
   const scope = [
     '--layers',
     '3,4',
