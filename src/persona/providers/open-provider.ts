@@ -1,3 +1,5 @@
+import { loadModel } from '../../engine/load.ts';
+import type { LoadOptions } from '../../engine/model.ts';
 import type { Patience } from '../../util/http/retry.ts';
 import { type GateLimits, RequestGate } from '../../util/http/request-gate.ts';
 import { ANTHROPIC_VERSION, anthropicMessages } from './anthropic-messages.ts';
@@ -5,7 +7,8 @@ import { ApiClient } from './api-client.ts';
 import type { ChatProvider } from './chat-provider.ts';
 import { openAiChat } from './openai-chat.ts';
 import { type ProviderKey, findProviderKey } from './provider-key.ts';
-import type { ProviderSpec } from './provider-spec.ts';
+import { localProvider } from './local-provider.ts';
+import { type ProviderSpec, parseProviderSpec } from './provider-spec.ts';
 
 export interface ProviderOptions {
   readonly limits: GateLimits;
@@ -43,6 +46,26 @@ export function openRemoteProvider(spec: RemoteSpec, options: ProviderOptions): 
   const { id, model } = spec;
   if (spec.kind === 'anthropic') return anthropicMessages({ id, model, client });
   return openAiChat({ id, model, client, official: spec.kind === 'openai' });
+}
+
+/**
+ * Opens any provider by its name; a local one loads its model.
+ *
+ * @throws UsageError for a name that is none, a missing key, or a model that holds no conversations.
+ */
+export async function openProvider(
+  name: string,
+  { load, ...options }: ProviderOptions & { readonly load?: LoadOptions },
+): Promise<ChatProvider> {
+  const spec = parseProviderSpec(name);
+  if (spec.kind !== 'local') return openRemoteProvider(spec, options);
+  const model = await loadModel(spec.path, load);
+  try {
+    return localProvider(spec.id, model);
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 function authorisation(kind: RemoteSpec['kind'], { value }: ProviderKey): Record<string, string> {
