@@ -9,7 +9,7 @@ import { isThere } from '../store/files.ts';
 import { cacheFiles } from '../store/weight-cache-check.ts';
 import { defined } from '../util/defined.ts';
 import type { CountedStep, Estimate } from './estimate.ts';
-import { quantisedBytes, type WeightForm, weightMemory } from './model-memory.ts';
+import { quantisedBytes, type WeightForm, weightMemory } from '../engine/model-memory.ts';
 
 /** A row to be generated: its prompt, and what tells prompts apart that are run in ways of their own. */
 export interface PlannedRow {

@@ -10,7 +10,7 @@ import { defined } from '../util/defined.ts';
 import { threadCount } from '../util/threads.ts';
 import type { FoundRate, Rate } from './estimate.ts';
 import { type Machine, describeMachine } from './machine.ts';
-import { operationsPerToken, weightMemory } from './model-memory.ts';
+import { operationsPerToken, weightMemory } from '../engine/model-memory.ts';
 
 /** Where the time of an estimate comes from. */
 export interface RateOptions {

@@ -3,7 +3,7 @@ import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { RopeScaling } from '../model/config.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import type { WeightDtype, WeightSource } from '../model/weights.ts';
-import { elements, weightMemory, weightSources } from './model-memory.ts';
+import { elements, weightMemory, weightSources } from '../engine/model-memory.ts';
 
 /** What a checkpoint is, read without loading a weight. Sizes are in bytes. */
 export interface ModelFacts {

@@ -39,6 +39,17 @@ export function batchPlanner(plan: BatchPlan): (step: number) => EffectiveBatch 
   };
 }
 
+/** The most that any pass can hold, whatever the order: the longest rows together. */
+export function largestPass({ rows, perDevice, accumulation, packLength }: BatchPlan): number[] {
+  const sorted = Array.from({ length: rows.length }, (_, i) => i).sort(
+    (a, b) => rows.lengthOf(b) - rows.lengthOf(a),
+  );
+  if (packLength === null) return sorted.slice(0, perDevice);
+  let room = perDevice * packLength;
+  const step = sorted.slice(0, perDevice * accumulation);
+  return step.filter((index) => (room -= rows.lengthOf(index)) >= 0);
+}
+
 /** The order of the rows in an epoch. */
 export function epochOrder(
   { rows, shuffle, seed }: Pick<BatchPlan, 'rows' | 'shuffle' | 'seed'>,

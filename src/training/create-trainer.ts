@@ -59,7 +59,7 @@ export async function loadTrainingModel(
 
 /** What a step computes beside the loss, checked against the model. */
 export function planStep(model: TrainingModel, options: TrainerOptions): StepPlan {
-  const { method, interventions = [], penalty, kl } = options;
+  const { method, interventions = [], penalty, kl, recompute = false } = options;
   if (kl !== undefined && !(kl.weight >= 0 && Number.isFinite(kl.weight)))
     throw new UsageError(`expected a finite KL weight ≥ 0, got ${kl.weight}`);
   return {
@@ -67,6 +67,7 @@ export function planStep(model: TrainingModel, options: TrainerOptions): StepPla
     keep: method.kind === 'lora' ? 1 - (method.dropout ?? 0) : 1,
     penalty: penalty === undefined ? null : planPenalty(penalty, model.config),
     kl: kl?.weight ?? 0,
+    recompute,
   };
 }
 

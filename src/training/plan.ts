@@ -1,6 +1,6 @@
 import { batchPlanner, stepsPerEpoch } from './batches.ts';
 import { createTrainer } from './create-trainer.ts';
-import { type TrainSettings, settleTraining } from './settings.ts';
+import { type TrainSettings, memoryOf, settleTraining } from './settings.ts';
 import { type TrainOptions, overridden } from './train.ts';
 
 /** What a training would do. */
@@ -14,10 +14,10 @@ export interface TrainPlan {
   readonly steps: number;
   /** Of all steps. */
   readonly tokens: number;
-  /** Estimated peak; null where it is not known. */
-  readonly memory_bytes: number | null;
-  /** Estimated from one measured pass; null where none was measured. */
-  readonly seconds: number | null;
+  /** Estimated peak. */
+  readonly memory_bytes: number;
+  /** Estimated from one measured pass. */
+  readonly seconds: number;
   readonly output: string;
   readonly notices: readonly string[];
 }
@@ -42,7 +42,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
     steps_per_epoch: stepsPerEpoch(plan),
     steps: schedule.totalSteps,
     tokens,
-    memory_bytes: null,
+    memory_bytes: memoryOf(settings).total,
     seconds: tokens * (await secondsPerToken(settings, options)),
     output: config.output_dir,
     notices: settings.notices,

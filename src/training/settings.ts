@@ -6,9 +6,10 @@ import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { describeArtifact } from '../store/manifest.ts';
 import type { Recipe } from '../store/run-folder.ts';
 import { jsonValueSchema } from '../store/schema.ts';
-import { type BatchPlan, splitRows, stepsPerEpoch } from './batches.ts';
+import { type BatchPlan, largestPass, splitRows, stepsPerEpoch } from './batches.ts';
 import { neutralKeys } from './config-schema.ts';
 import { type TrainConfig, methodOf, optimizerOf, scheduleOf } from './config.ts';
+import { type TrainingMemory, estimateTrainingMemory } from './memory.ts';
 import type { TrainListener } from './progress.ts';
 import type { RowStore } from './row-store.ts';
 import { type ReadRows, type ReadRowsOptions, type RowCounts, readTrainingRows } from './rows.ts';
@@ -87,6 +88,12 @@ export async function settleTraining(
     recipe: await recipeOf(config, { fingerprint, rows, steering }),
     notices,
   };
+}
+
+/** Peak memory of the run, by its largest pass. */
+export function memoryOf({ checkpoint, trainerOptions, plan, rows }: TrainSettings): TrainingMemory {
+  const largest = largestPass(plan).map((index) => rows.row(index));
+  return estimateTrainingMemory(checkpoint, trainerOptions, largest);
 }
 
 /** What the frozen weights are computed in. */

@@ -3,7 +3,7 @@ import type { InterventionPlan } from '../engine/interventions.ts';
 import { WeightValues } from '../engine/weight-values.ts';
 import { gradients, type Seed } from '../graph/gradients/gradients.ts';
 import { GraphBuilder } from '../graph/graph.ts';
-import type { Graph, Value } from '../graph/types.ts';
+import type { Graph, GraphNode, Value } from '../graph/types.ts';
 import type { Projection } from '../model/weights.ts';
 import { planEdits, TokenInputs, TrainingForward } from './forward-graph.ts';
 import { klOf, logitGradient, type PenaltyPlan, penaltyTerms } from './loss-seeds.ts';
@@ -32,6 +32,8 @@ export interface StepPlan {
   readonly penalty: PenaltyPlan | null;
   /** Weight of the KL term; 0 has none. */
   readonly kl: number;
+  /** Compute the inside of each block again in the backward pass instead of keeping it. */
+  readonly recompute: boolean;
 }
 
 /**
@@ -50,6 +52,7 @@ export function buildStepGraph(model: TrainingModel, plan: StepPlan): Graph {
     g,
     seeds,
     parameters.map(([, value]) => value),
+    { recompute: plan.recompute ? pass.blocks : [] },
   );
   for (const [i, [name, value]] of parameters.entries()) {
     const gathered = g.input(stepNames.gathered(name), 'f32', value.type.shape);
@@ -65,6 +68,8 @@ interface TrainedPass {
   /** Values of the weights as the untrained model has them. */
   readonly baseValues: WeightValues;
   readonly layers: readonly Value[];
+  /** The nodes of each block, without the interventions behind it. */
+  readonly blocks: readonly (readonly GraphNode[])[];
   readonly logits: Value;
 }
 
@@ -80,10 +85,18 @@ function trainedPass(
   const parts = trainable.parts(g, inputs, plan.keep === 1 ? null : dropoutInputs(g, plan.keep));
   const values = new WeightValues(g, new Map([...frozen, ...parts.given]));
   const forward = new TrainingForward(g, { config, weights, values }, tokens, parts.adapt);
-  const layers = forward.layers(planEdits(g, plan.interventions, config.width));
+  const edit = planEdits(g, plan.interventions, config.width);
+  const blocks: GraphNode[][] = [];
+  let begin = g.nodes.length;
+  const layers = forward.layers((layer, hidden) => {
+    blocks.push(g.nodes.slice(begin));
+    const edited = edit(layer, hidden);
+    begin = g.nodes.length;
+    return edited;
+  });
   // In full training, the untrained weights lie in their files still.
   const baseValues = parts.given.size === 0 ? values : new WeightValues(g, frozen);
-  return { inputs, baseValues, layers, logits: forward.logits(layers.at(-1)!) };
+  return { inputs, baseValues, layers, blocks, logits: forward.logits(layers.at(-1)!) };
 }
 
 function lossSeeds(

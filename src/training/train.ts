@@ -18,9 +18,10 @@ import { type TrainConfig, readTrainConfig } from './config.ts';
 import { createTrainer } from './create-trainer.ts';
 import type { EffectReport } from './effect.ts';
 import { runLoop } from './loop.ts';
+import { requireMemory } from './memory.ts';
 import type { TrainListener } from './progress.ts';
 import { renderTrainReport } from './report.ts';
-import { type TrainSettings, precisionOfConfig, settleTraining } from './settings.ts';
+import { type TrainSettings, memoryOf, precisionOfConfig, settleTraining } from './settings.ts';
 import { steeringEffect } from './steering-effect.ts';
 import type { Trainer, TrainerOptions } from './types.ts';
 import { measurer } from './watch.ts';
@@ -64,6 +65,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const config = await overridden(options);
   const settings = await settleTraining(config, { signal, notify });
   for (const message of settings.notices) notify({ type: 'notice', message });
+  if (options.createTrainer === undefined) requireMemory(memoryOf(settings));
   const folder = await openFolder(config.output_dir, settings.recipe);
   try {
     const finished = await folder.readJson('manifest', trainManifestSchema);

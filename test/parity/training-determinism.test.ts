@@ -68,6 +68,28 @@ describe('a training', () => {
     expect(differences(trainer.gradients(), gradients)).not.toEqual([]);
   });
 
+  it.each<[string, TrainerOptions]>([
+    ['LoRA', { method: { ...smallLora, dropout: 0.2 } }],
+    ['full', { method: { kind: 'full' } }],
+  ])(
+    '%s: has the same gradients where blocks are computed again, interventions and all',
+    async (_, options) => {
+      const vector = new Float32Array(24).fill(0.3);
+      const interventions = [{ layer: 1, vector, coef: 2 }];
+      const trainers = await Promise.all(
+        [false, true].map((recompute) => openTinyTrainer({ ...options, interventions, recompute })),
+      );
+      const [kept, again] = await Promise.all(
+        trainers.map(async (trainer) => {
+          await trainer.accumulate(rows, 10);
+          return trainer.gradients();
+        }),
+      );
+      expect(kept!.some(({ data }) => data.some((x) => x !== 0))).toBe(true);
+      expect(differences(again!, kept!)).toEqual([]);
+    },
+  );
+
   it('refuses a state of another training, by name', async () => {
     const [small, large] = await Promise.all([
       openTinyTrainer({ method: smallLora }),
@@ -106,7 +128,8 @@ describe('the step graph of two stacked layers', () => {
     const folder = await writeTinyModel({ shape: { layers: 2 } });
     const checkpoint = await loadCheckpoint(folder);
     const model = await loadTrainingModel(checkpoint, options);
-    const graph = buildStepGraph(model, { interventions: noInterventions, keep: 1, penalty: null, kl: 0 });
+    const plan = { interventions: noInterventions, keep: 1, penalty: null, kl: 0, recompute: false };
+    const graph = buildStepGraph(model, plan);
     // A value that is an output keeps its buffer to the end of the run.
     const keeping = { ...graph, outputs: graph.nodes.flatMap((node) => node.outputs) };
     const results: Float32Array[][] = [];

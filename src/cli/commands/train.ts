@@ -128,8 +128,8 @@ function describePlan(plan: TrainPlan): string {
     ['rows', `${plan.rows}, ${plan.tokens_per_epoch} tokens an epoch`],
     ['steps', `${plan.steps}, ${plan.steps_per_epoch} an epoch`],
     ['tokens', `${plan.tokens} in all`],
-    ['memory', plan.memory_bytes === null ? 'unknown' : `about ${bytes(plan.memory_bytes)}`],
-    ['time', plan.seconds === null ? 'unknown' : `about ${duration(plan.seconds)}, by one measured pass`],
+    ['memory', `about ${bytes(plan.memory_bytes)}`],
+    ['time', `about ${duration(plan.seconds)}, by one measured pass`],
     ['output', shortPath(plan.output)],
   ]);
 }

@@ -1,5 +1,5 @@
-import type { Dtype } from '../engine/model.ts';
-import { planQuantisation } from '../engine/quantise-plan.ts';
+import type { Dtype } from './model.ts';
+import { planQuantisation } from './quantise-plan.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { projections } from '../model/weights.ts';
 import type { BlockWeights, WeightSource } from '../model/weights.ts';
