@@ -34,7 +34,6 @@ const watchEntry = z.strictObject({
   /** Default: the vector's trait, or the file's name. */
   name: z.string().min(1).max(80).exactOptional(),
 });
-export type WatchEntry = z.infer<typeof watchEntry>;
 
 const penalty = z.strictObject({
   weight: z.number().min(0),
