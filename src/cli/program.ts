@@ -12,6 +12,7 @@ import { mergeCommand } from './commands/merge.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import { trainCommand } from './commands/train.ts';
+import { traitCommand } from './commands/trait.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
 import { translateOfficialFlags } from './official-flags.ts';
@@ -57,6 +58,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     generateCommand(context),
     activationsCommand(context),
     extractCommand(context),
+    traitCommand(context),
     judgeCommand(context),
     rolloutsCommand(),
     trainCommand(context),
