@@ -79,6 +79,12 @@ describe('extract', () => {
     });
     const { tensors } = await readSafetensors(join(folder, 'vector.safetensors'));
     expect([...tensors.keys()]).toEqual(['response_mean', 'prompt_mean', 'prompt_last', 'boundary_mean']);
+    // Both poles' prompts end with the same word, so the embeddings of the last token do not differ.
+    const last = await PersonaVector.load(join(folder, 'vector.safetensors'), 'prompt_last');
+    expect(last.norm(0)).toBe(0);
+    expect(
+      (await PersonaVector.load(join(folder, 'vector.safetensors'), 'prompt_mean')).norm(3),
+    ).toBeGreaterThan(0);
     const activations = await readSafetensors(join(folder, 'activations.safetensors'));
     expect(activations.tensors.get('prompt_last')!.shape).toEqual([160, 4, 64]);
   });

@@ -32,6 +32,10 @@ describe('persona rollouts', () => {
     );
     for (const pooling of ['prompt_mean', 'prompt_last'])
       expect(relativeError(b!.tensors.get(pooling), a!.tensors.get(pooling)!)).toBeLessThan(1e-4);
+    // Both poles' prompts end with the same token, whose embedding does not differ; what comes after it does.
+    const last = a!.tensors.get('prompt_last')!;
+    expect(last.subarray(0, a!.width).every((value) => value === 0)).toBe(true);
+    expect(last.subarray(a!.width).some((value) => value !== 0)).toBe(true);
     // A text has many spellings in tokens, and a sampled one is seldom the tokenizer's own.
     const [mine, theirs] = [a!, b!].map(({ tensors }) => tensors.get('response_mean')!);
     expect(cosine(mine!, theirs!)).toBeGreaterThan(0.98);
