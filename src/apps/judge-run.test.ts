@@ -10,6 +10,7 @@ import { openJudge } from '../persona/judges/open-judge.ts';
 import { parseTrait } from '../persona/trait.ts';
 import { judgeRun } from './judge-run.ts';
 
+const KEY = 'planted-key-0123456789';
 const happy = /happy|smile|laugh|joy|fun/g;
 const sad = /sad|cry|tears|lonely|hurt/g;
 
@@ -38,7 +39,7 @@ async function scene(judge: 'lexical' | 'server'): Promise<Scene> {
     },
   });
   const folder = await temporaryFolder();
-  const environment = { PERSONA_CACHE: join(folder, 'cache') };
+  const environment = { PERSONA_CACHE: join(folder, 'cache'), PERSONA_KEY_127_0_0_1: KEY };
   const judges = await openJudge(`${server.base}#m`, { environment });
   onTestFinished(() => judges.close());
   const model = await openFakeModel(join(folder, 'model'));
@@ -92,6 +93,18 @@ describe('judgeRun', () => {
       meanAbsoluteDifference: 0,
       onlyOne: 0,
     });
+  });
+
+  it('leaves no trace of the key in the run, its report or the cache', async () => {
+    const { run, server } = await scene('server');
+    expect(server.requests[0]!.headers.authorization).toBe(`Bearer ${KEY}`);
+    const entries = await readdir(join(run, '..'), { recursive: true, withFileTypes: true });
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name));
+    expect(files.some((file) => file.endsWith('report.html'))).toBe(true);
+    expect(files.some((file) => file.includes('answers'))).toBe(true);
+    for (const file of files) expect((await readFile(file)).includes(KEY)).toBe(false);
   });
 
   it('asks another judge once, keeps its scores apart and continues a call that was stopped', async () => {
