@@ -1,4 +1,5 @@
 import type { TraitOutcome } from '../apps/extract-all.ts';
+import type { LanguageModel } from '../engine/model.ts';
 import { AbortError } from '../errors.ts';
 import type { Trait } from '../persona/trait.ts';
 import { defined } from '../util/defined.ts';
@@ -30,7 +31,7 @@ export async function runAll(
     judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: onNotice });
     return await extractAll({
       ...toExtractOptions(flags),
-      model,
+      model: await withAdapter(model, flags.adapter),
       judges,
       traits,
       out,
@@ -48,6 +49,13 @@ export async function runAll(
     await judges?.close();
     await model.close();
   }
+}
+
+/** The model as `--adapter` changes it. */
+export async function withAdapter(model: LanguageModel, adapter: string | undefined): Promise<LanguageModel> {
+  if (adapter === undefined) return model;
+  const { adaptedModel } = await import('../engine/adapted-model.ts');
+  return adaptedModel(model, adapter);
 }
 
 /** The shipped traits of a model's set. */

@@ -25,6 +25,7 @@ export interface ExtractFlags extends JudgeFlags {
   readonly seed?: number | undefined;
   readonly pool?: (typeof poolings)[number] | undefined;
   readonly positions?: (typeof positions)[number] | undefined;
+  readonly adapter?: string | undefined;
   readonly dtype?: Dtype | undefined;
   readonly block?: 32 | 128 | undefined;
   readonly directions?: DirectionKind[] | undefined;
@@ -63,6 +64,7 @@ export function rolloutFlags(): Option[] {
     new Option('--pos <file>', 'positive rollouts made elsewhere, as CSV or JSON lines, instead of sampling'),
     new Option('--neg <file>', 'the negative ones'),
     new Option('--keep-thoughts', 'pool and judge what the model thinks like the rest of its reply'),
+    new Option('--adapter <dir>', 'LoRA adapter in PEFT layout, whose model is looked at'),
     dtypeOption,
     blockOption,
   ];

@@ -16,6 +16,8 @@ export interface LanguageModel {
   readonly checkpoint: Checkpoint;
   /** What the matrix products run in: `fp32`, or the recipe of its weights, such as `int8-block32`. */
   readonly precision: string;
+  /** The adapter that every call has which names none, by the hash of its weights; see `adaptedModel`. */
+  readonly adapter?: { readonly name: string; readonly sha256: string };
   /** Runs every row once; results come as batches finish, in no fixed order (see `index`). */
   forward(rows: readonly ForwardRow[], options?: ForwardOptions): AsyncIterable<ForwardResult>;
   /** Continues every row; results come as batches finish, in no fixed order (see `index`). */

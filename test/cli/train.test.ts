@@ -93,6 +93,24 @@ describe('persona train', () => {
     const fromMerged = await runCli(['generate', join(folder, 'merged'), ...prompt]);
     expect(fromMerged.stdout).toBe(adapted.stdout);
 
+    const few = ['--questions', '2', '--samples', '1', '--max-tokens', '8', '--seed', '3'];
+    const bare = [
+      '--no-sweep',
+      '--no-dose-response',
+      '--force',
+      '--threshold',
+      '0',
+      '--filter',
+      'each',
+      '--json',
+    ];
+    const extracted = await runCli([
+      ...['extract', shippedModel, 'cheerful', '--adapter', adapter, '--out', join(folder, 'run')],
+      ...[...few, ...bare],
+    ]);
+    expect(extracted.code).toBe(0);
+    expect(JSON.parse(extracted.stdout)).toMatchObject({ model: 'stories260K+adapter' });
+
     const input = join(folder, 'rows.jsonl');
     const pooled = async (model: string, name: string, ...flags: string[]): Promise<Float32Array> => {
       const out = join(folder, `${name}.safetensors`);

@@ -150,7 +150,9 @@ async function runExtraction(
     const judge = judges.forTrait(trait);
     const onProgress = showExtraction(progress);
     const given = { ...toExtractOptions(flags), ...rollouts };
-    return await extract({ ...given, model, trait, out, judge, signal, onProgress });
+    const { withAdapter } = await import('../extract-all.ts');
+    const adapted = await withAdapter(model, flags.adapter);
+    return await extract({ ...given, model: adapted, trait, out, judge, signal, onProgress });
   } catch (error) {
     if (!(error instanceof AbortError)) throw error;
     throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
