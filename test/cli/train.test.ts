@@ -100,15 +100,17 @@ describe('persona train', () => {
       '--force',
       '--threshold',
       '0',
+      '--coherence-threshold',
+      '0',
       '--filter',
-      'each',
+      'independent',
       '--json',
     ];
     const extracted = await runCli([
       ...['extract', shippedModel, 'cheerful', '--adapter', adapter, '--out', join(folder, 'run')],
       ...[...few, ...bare],
     ]);
-    expect(extracted.code).toBe(0);
+    expect(extracted).toMatchObject({ code: 0 });
     expect(JSON.parse(extracted.stdout)).toMatchObject({ model: 'stories260K+adapter' });
 
     const input = join(folder, 'rows.jsonl');
