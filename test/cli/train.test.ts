@@ -106,10 +106,16 @@ describe('persona train', () => {
       'independent',
       '--json',
     ];
-    const extracted = await runCli([
-      ...['extract', shippedModel, 'cheerful', '--adapter', adapter, '--out', join(folder, 'run')],
-      ...[...few, ...bare],
-    ]);
+    const extraction = [
+      'extract',
+      shippedModel,
+      'cheerful',
+      '--adapter',
+      adapter,
+      '--out',
+      join(folder, 'run'),
+    ];
+    const extracted = await runCli([...extraction, ...few, ...bare]);
     expect(extracted).toMatchObject({ code: 0 });
     expect(JSON.parse(extracted.stdout)).toMatchObject({ model: 'stories260K+adapter' });
 
