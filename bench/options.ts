@@ -4,7 +4,7 @@ import { type Dtype, dtypes } from '../src/engine/model.ts';
 import { namedShapes, type ShapeName } from '../test/helpers/random-model.ts';
 
 /** What can be run alone. */
-export const partNames = ['prefill', 'decode', 'extract', 'start', 'latency'] as const;
+export const partNames = ['prefill', 'decode', 'extract', 'lora', 'full', 'start', 'latency'] as const;
 export type PartName = (typeof partNames)[number];
 
 /** What one run of the benchmark is. */
@@ -20,7 +20,7 @@ export interface BenchOptions {
   readonly batch: readonly number[];
   readonly steps: number;
   readonly quick: boolean;
-  /** A Python with torch and transformers; null without it. */
+  /** A Python with torch, transformers and peft; null without it. */
   readonly peer: string | null;
   readonly json: string | null;
   readonly keep: boolean;
@@ -87,7 +87,7 @@ function command() {
     .option('--tokens <n>', 'tokens of the prefill, a multiple of 8', positive, 512)
     .option('--batch <list>', 'rows side by side in decode', positives, [1, 16, 64])
     .option('--steps <n>', 'tokens a row in decode; twice as many in extraction', positive, 24)
-    .option('--peer <python>', 'a Python with torch and transformers, timed in the same rounds')
+    .option('--peer <python>', 'a Python with torch, transformers and peft, timed in the same rounds')
     .option('--quick', 'few rounds of little work: to see that it runs, not to quote')
     .option(
       '--json <file>',

@@ -20,9 +20,18 @@ export interface Peer {
   decode(dtype: PeerDtype, work: DecodeWork): Promise<number>;
   /** Seconds of an extraction in the authors' order: replies in batches of twenty, then each text alone with all states. */
   extract(dtype: PeerDtype, work: ExtractWork): Promise<number>;
+  /** Seconds of a LoRA step with PEFT. */
+  train(dtype: PeerDtype, work: TrainWork): Promise<number>;
   /** Mean residuals of a prompt of so many tokens: the first numbers of every layer but the last. */
   readings(dtype: PeerDtype, tokens: number): Promise<readonly (readonly number[])[]>;
   close(): void;
+}
+
+export interface TrainWork {
+  readonly rows: number;
+  readonly tokens: number;
+  readonly rank: number;
+  readonly alpha: number;
 }
 
 export interface DecodeWork {
@@ -55,6 +64,7 @@ export async function startPeer(python: string, folder: string, threads: number)
     prefill: (dtype, tokens, capture) => seconds({ command: 'prefill', dtype, tokens, capture }),
     decode: (dtype, work) => seconds({ command: 'decode', dtype, ...work }),
     extract: (dtype, work) => seconds({ command: 'extract', dtype, ...work }),
+    train: (dtype, work) => seconds({ command: 'train', dtype, ...work }),
     readings: async (dtype, tokens) =>
       (await ask({ command: 'readings', dtype, tokens }))['readings'] as number[][],
     close: () => child.stdin.end(),

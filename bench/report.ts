@@ -1,12 +1,14 @@
 /** The numbers of one run, for a file and for a terminal. */
 
 import type { Dtype } from '../src/engine/model.ts';
+import type { Memory } from './child.ts';
 import type { LatencyReport } from './latency.ts';
 import type { Machine } from './machine.ts';
 import { speedRatio, summarise, type Summary, type Timings } from './measure.ts';
 import { type Comparison, type Part, productsName } from './part.ts';
 import type { StartReport } from './start.ts';
 import { table } from './table.ts';
+import type { TrainMethod } from './train.ts';
 
 /** What every result says of where it comes from. */
 export interface Origin {
@@ -35,8 +37,14 @@ export interface DtypeReport {
   /** Of every round. */
   readonly start: readonly StartReport[] | null;
   readonly latency: LatencyReport | null;
+  /** Peaks of processes that load a model and train two steps. */
+  readonly training: readonly TrainingMemory[];
 }
 export type StartRounds = NonNullable<DtypeReport['start']>;
+
+export interface TrainingMemory extends Memory {
+  readonly method: TrainMethod;
+}
 
 /** A part with the seconds of every round of its variants. */
 export interface TimedPart {
@@ -82,6 +90,7 @@ export function printDtype(shape: string, dtype: Dtype, report: DtypeReport): vo
     ...report.parts.flatMap((part) => [variantTable(part), comparisonTable(part)]),
     ...(report.start === null ? [] : [startTable(report.start)]),
     ...(report.latency === null ? [] : [latencyTable(report.latency)]),
+    ...(report.training.length === 0 ? [] : [trainingTable(report.training)]),
   ];
   console.log(`\n${blocks.join('\n\n')}`);
 }
@@ -161,6 +170,18 @@ function latencyTable({ timers, median, p99, largest }: LatencyReport): string {
       ['p99', late(p99), `≤ 50 ms ${p99 <= 50 ? 'reached' : 'missed'}`],
       ['largest', late(largest), ''],
     ],
+  );
+}
+
+function trainingTable(processes: readonly TrainingMemory[]): string {
+  const size = (bytes: number | null): string => (bytes === null ? 'unknown' : gigabytes(bytes));
+  return table(
+    ['two training steps, in a process of their own', 'peak', 'of it anonymous'],
+    processes.map(({ method, peak, peakAnonymous }) => [
+      method === 'lora' ? 'LoRA' : 'all weights',
+      size(peak),
+      size(peakAnonymous),
+    ]),
   );
 }
 

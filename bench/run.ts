@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadModel } from '../src/engine/load.ts';
 import type { Dtype, LanguageModel } from '../src/engine/model.ts';
+import { loadCheckpoint } from '../src/model/checkpoint.ts';
 import { compiledCli } from '../test/helpers/build.ts';
 import { namedShapes, writeRandomModel } from '../test/helpers/random-model.ts';
 import { runNode } from './child.ts';
@@ -27,6 +28,7 @@ import {
   timed,
 } from './report.ts';
 import type { StartReport } from './start.ts';
+import { type TrainMethod, trainPart } from './train.ts';
 
 /** Rounds of loading in a process of its own. */
 const startRounds = 3;
@@ -37,7 +39,7 @@ const latencyWork = ['16', '64'] as const;
 export async function runParts(origin: Origin, options: BenchOptions): Promise<Report> {
   const folder = await writeModel(options);
   const peer =
-    options.peer === null || !isTimed(options)
+    options.peer === null || !(isTimed(options) || options.only.includes('lora'))
       ? null
       : await startPeer(options.peer, folder, options.threads);
   const dtypes: Partial<Record<Dtype, DtypeReport>> = {};
@@ -74,9 +76,16 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
   return model;
 }
 
-/** Whether anything is timed in rounds. */
+/** Whether the engine is timed in rounds, and whether training is. */
 function isTimed({ only }: BenchOptions): boolean {
   return only.includes('prefill') || only.includes('decode') || only.includes('extract');
+}
+
+function trainMethods({ only }: BenchOptions, dtype: Dtype): TrainMethod[] {
+  if (dtype === 'int4') return [];
+  return (['lora', 'full'] as const).filter(
+    (method) => only.includes(method) && (method === 'lora' || dtype === 'fp32'),
+  );
 }
 
 async function runDtype(
@@ -106,8 +115,11 @@ async function runDtype(
       await products.close();
     }
   }
+  const methods = trainMethods(options, dtype);
+  for (const method of methods) found.parts.push(await timeTraining(folder, method, peer, settings, options));
   return {
     ...found,
+    training: await measureTraining(folder, methods, settings),
     start: wants('start') ? await measureStart(folder, settings, options) : null,
     latency: wants('latency') ? await measureLatency(folder, settings) : null,
   };
@@ -134,6 +146,42 @@ async function time(part: Part, { rounds }: BenchOptions): Promise<DtypeReport['
     ),
   );
   return timed(part, timings);
+}
+
+/** Trained weights are run-time inputs and frozen ones are read in place, so the products are unpacked too. */
+async function timeTraining(
+  folder: string,
+  method: TrainMethod,
+  peer: Peer | null,
+  settings: Settings,
+  options: BenchOptions,
+): Promise<DtypeReport['parts'][number]> {
+  note(`${settings.dtype}: loading to train`);
+  const checkpoint = await loadCheckpoint(folder);
+  const products = await loadProducts(checkpoint, { ...settings, purpose: 'one-pass' });
+  const { part, trainer } = await trainPart(checkpoint, products, peer, method, settings);
+  try {
+    return await time(part, options);
+  } finally {
+    await trainer.close();
+    await products.close();
+  }
+}
+
+async function measureTraining(
+  folder: string,
+  methods: readonly TrainMethod[],
+  settings: Settings,
+): Promise<DtypeReport['training']> {
+  const found: DtypeReport['training'][number][] = [];
+  for (const method of methods) {
+    note(`${settings.dtype}: memory of training, ${method}`);
+    const file = join(import.meta.dirname, 'train-memory.ts');
+    const args = ['--import', 'tsx', file, folder, JSON.stringify(settings), method];
+    const { peak, peakAnonymous } = await runNode(args);
+    found.push({ method, peak, peakAnonymous });
+  }
+  return found;
 }
 
 /** The first round reads the files into the system's cache, and for short weights quantises them; it does not count. */
