@@ -69,7 +69,10 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
   const estimate = estimateCommand(commands, async (args) => {
     await program.parseAsync(args, { from: 'user' });
   });
-  for (const command of [...commands, estimate]) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of [...commands, estimate]) {
+    program.addCommand(command.copyInheritedSettings(program));
+    for (const below of command.commands) below.copyInheritedSettings(command);
+  }
   return program;
 }
 

@@ -56,6 +56,23 @@ const wrongCommands: readonly BadInput[] = [
     says: /cheerful.*"grumpy"/,
   },
   {
+    name: 'an unknown judge',
+    args: ['extract', 'MODEL', 'cheerful', '--judge', 'gpt'],
+    says: /openai:MODEL.*"gpt"/,
+  },
+  {
+    name: 'a judge whose key is missing',
+    args: ['extract', 'MODEL', 'cheerful', '--judge', 'openai:gpt-4.1-mini'],
+    env: { OPENAI_API_KEY: '' },
+    says: /variable OPENAI_API_KEY, got none/,
+  },
+  { name: 'a new trait without a description', args: ['trait', 'new', 'shy'], says: /--description/ },
+  {
+    name: 'an unknown flag below a command',
+    args: ['trait', 'list', '--nope'],
+    says: /unknown option '--nope'/,
+  },
+  {
     name: 'a trait file that is no trait',
     files: { 'trait.json': '{"instruction": []}' },
     args: ['extract', 'MODEL', './trait.json', '--out', 'run'],

@@ -9,7 +9,6 @@ export const draftSchema = z.strictObject({
   questions: z.array(z.string()),
   eval_prompt: z.string(),
 });
-export type ArtifactDraft = z.infer<typeof draftSchema>;
 
 /** The same as providers take it. */
 export function answerSchema(): AnswerSchema {
