@@ -73,7 +73,10 @@ export function rolloutFlags(): Option[] {
 /** Which rollouts are kept, and what is made of them. */
 export function vectorFlags(): Option[] {
   return [
-    new Option('--pool <name>', 'tokens whose mean the vector is (default: response_mean)').choices(poolings),
+    new Option(
+      '--pool <name>',
+      'tokens whose mean the vector is (default: response_mean, or as the model says)',
+    ).choices(poolings),
     option('--directions <list>', 'directions beside the difference of means: pca, probe', directionList),
     new Option(
       '--filter <name>',
@@ -97,20 +100,27 @@ export function vectorFlags(): Option[] {
 /** How the vector is measured. */
 export function steeringFlags(): Option[] {
   return [
-    new Option('--positions <name>', 'where the vector is added (default: response)').choices(positions),
+    new Option(
+      '--positions <name>',
+      'where the vector is added (default: response, or as the model says)',
+    ).choices(positions),
     option('--coherence-floor <x>', 'of a recommended strength (default: 75)', decimal(0, 100)),
     new Option(
       '--strength-unit <name>',
-      "of strengths: a share of the stream's norm, a norm, or a coefficient of the vector (default: fraction)",
+      "of strengths: a share of the stream's norm, a norm, or a coefficient of the vector (default: fraction, or as the model says)",
     ).choices(strengthUnits),
     option('--layers <list>', 'layers of the sweep (default: at most eight, evenly spread)', wholeNumbers),
-    option('--strengths <list>', 'strengths of the sweep (default: -0.4,-0.2,0.2,0.4)', numbers),
+    option(
+      '--strengths <list>',
+      'strengths of the sweep (default: -0.4,-0.2,0.2,0.4, or as the model says)',
+      numbers,
+    ),
     option('--sweep-samples <n>', 'rollouts of a question in a cell (default: 3)', wholeNumber(1)),
     new Option('--no-sweep', 'leave the sweep out'),
     option('--dose-layer <n>', 'layer of the dose response (default: as the sweep finds)', wholeNumber(1)),
     option(
       '--dose-strengths <list>',
-      'strengths of the dose response (default: -0.4,-0.2,-0.1,0,0.1,0.2,0.4)',
+      'strengths of the dose response (default: -0.4,-0.2,-0.1,0,0.1,0.2,0.4, or as the model says)',
       numbers,
     ),
     option('--dose-samples <n>', 'rollouts of a question and strength (default: 200 in all)', wholeNumber(1)),

@@ -21,6 +21,7 @@ export function describeExtraction(result: ExtractResult): string {
     ['layer', layerOf(result)],
     ...directionLine(result),
     ['strength', strengthOf(result)],
+    ['protocol', protocolOf(result)],
     ['Spearman', dose?.spearman === null || dose === null ? 'not measured' : dose.spearman.toFixed(2)],
     ['run folder', shortPath(result.folder)],
     ['report', shortPath(result.report)],
@@ -118,6 +119,14 @@ function strengthOf({ vector, sweep }: ExtractResult): string {
   return cell === null || sweep?.unit === 'coef'
     ? times
     : `${cell.strength} ${units[sweep!.unit]} (${times})`;
+}
+
+/** Which tokens the vector is the mean of, and where it is added. */
+function protocolOf({ manifest, vector }: ExtractResult): string {
+  const positions = String(manifest.recipe['positions']);
+  const { pooling } = vector.metadata;
+  const papers = pooling === 'response_mean' && positions === 'response';
+  return `${pooling}, added at ${positions}${papers ? " (the paper's)" : " (not the paper's response_mean at response)"}`;
 }
 
 const units: Readonly<Record<Sweep['unit'], string>> = {

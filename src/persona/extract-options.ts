@@ -10,6 +10,7 @@ import { type FilterMode, type FilterRule, filterModes } from './filter.ts';
 import type { GivenRollouts } from './given-rollouts.ts';
 import type { JudgeProvider } from './judge.ts';
 import { lexicalJudgeOf } from './lexical-judge.ts';
+import { type ModelSteering, readModelNote } from './model-note.ts';
 import type { ProgressListener } from './progress.ts';
 import type { Sampling } from './rollouts.ts';
 import { type StrengthUnit, strengthUnits } from './strength.ts';
@@ -30,7 +31,7 @@ export interface SweepOptions {
 export interface DoseOptions {
   /** Default: the layer that the sweep recommends. */
   readonly layer?: number;
-  /** Default −0.4, −0.2, −0.1, 0, 0.1, 0.2, 0.4 as fractions, −2, −1, −0.5, 0, 0.5, 1, 2 as coefficients. */
+  /** Default: the model's, else −0.4, −0.2, −0.1, 0, 0.1, 0.2, 0.4 as fractions, −2, −1, −0.5, 0, 0.5, 1, 2 as coefficients. */
   readonly strengths?: readonly number[];
   /** Rollouts of a question at every strength; default: as many as make 200 rollouts. */
   readonly samples?: number;
@@ -64,13 +65,16 @@ export interface ExtractOptions {
   readonly topP?: number;
   /** Default 0. Equal seeds and options give equal files. */
   readonly seed?: number;
-  /** Which pooling's vector is swept and recommended; default `response_mean`, the paper's. All are kept. */
+  /**
+   * Which pooling's vector is swept and recommended; default: what the model's `persona.json` says, else
+   * `response_mean`, the paper's. All are kept.
+   */
   readonly pooling?: Pooling;
   /** Directions beside the difference of means, in the same pooling; default none. */
   readonly directions?: readonly DirectionKind[];
-  /** Where the vector is added; default `response`, the paper's. */
+  /** Where the vector is added; default: what the model's `persona.json` says, else `response`, the paper's. */
   readonly positions?: Positions;
-  /** How the strengths below are meant; default `fraction` of the residual stream's norm. */
+  /** How the strengths below are meant; default: the model's, else `fraction` of the residual stream's norm. */
   readonly strengthUnit?: StrengthUnit;
   /** Default `paired`, the authors' rule. */
   readonly filter?: FilterMode;
@@ -163,6 +167,7 @@ export async function settle<Model extends ModelFacts>(
     typeof options.trait === 'string'
       ? await resolveTrait(options.trait, { modelFolder: model.checkpoint.folder })
       : options.trait;
+  const { steering } = await readModelNote(model.checkpoint.folder);
   const settings: Settings<Model> = {
     model,
     trait,
@@ -182,10 +187,10 @@ export async function settle<Model extends ModelFacts>(
     },
     // Sentence ends are found by the tokenizer, so every model that can make rollouts has all four.
     capture: poolings,
-    pooling: options.pooling ?? 'response_mean',
+    pooling: options.pooling ?? steering.pooling ?? 'response_mean',
     directions: directionKinds.filter((kind) => options.directions?.includes(kind) === true),
-    positions: options.positions ?? 'response',
-    unit: options.strengthUnit ?? 'fraction',
+    positions: options.positions ?? steering.positions ?? 'response',
+    unit: options.strengthUnit ?? steering.strengths?.unit ?? 'fraction',
     filter: {
       mode: options.filter ?? 'paired',
       threshold: options.threshold ?? 50,
@@ -193,7 +198,7 @@ export async function settle<Model extends ModelFacts>(
     },
     force: options.force ?? false,
     coherenceFloor: options.coherenceFloor ?? 75,
-    ...settleEvaluation(options, trait),
+    ...settleEvaluation(options, trait, steering),
     fingerprint: await fingerprintOf(model),
   };
   check(settings, model.checkpoint.config.layers);
@@ -223,11 +228,13 @@ function defaultMaxTokens({ chatTemplate, config }: Checkpoint): number {
 function settleEvaluation(
   options: SettleOptions<ModelFacts>,
   trait: Trait,
+  steering: ModelSteering,
 ): Pick<Settings, 'sweep' | 'dose'> {
   const { sweep = {}, doseResponse = {} } = options;
   const questions = splitQuestions(trait);
   const layers = options.model.checkpoint.config.layers;
-  const strengths = defaultStrengths[options.strengthUnit ?? 'fraction'];
+  const unit = options.strengthUnit ?? steering.strengths?.unit ?? 'fraction';
+  const strengths = steering.strengths?.unit === unit ? steering.strengths : defaultStrengths[unit];
   // Without questions of their own the two steps have nothing to run on; the vector alone is then the result.
   const able = questions.dose.length > 0;
   return {

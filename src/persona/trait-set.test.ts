@@ -29,7 +29,7 @@ describe('the set in which a trait is looked for', () => {
       /set of traits that ships .*stories.*got "elsewhere"/,
     );
     await expect(traitSetOf(await modelWith('{ "trait_set": 3 }'))).rejects.toThrow(
-      /"trait_set".*got 3; correct it, or give --trait-set/,
+      /persona.json.*trait_set.*string.*correct it/,
     );
     expect(await traitSetOf(await modelWith('{}'))).toBe('default');
   });

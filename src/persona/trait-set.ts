@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
-import { describeJson, readJsonObject } from '../model/json-text.ts';
-import { pathKind } from '../model/read-bytes.ts';
 import { type ShippedTrait, shippedTraits } from '../store/shipped-traits.ts';
+import { readModelNote } from './model-note.ts';
 
 /** How a trait's name is understood: by the set that is given, else by the model's. */
 export interface TraitNaming {
@@ -14,10 +12,6 @@ export interface TraitNaming {
 
 /** The set for instruction-tuned models at large. */
 export const DEFAULT_TRAIT_SET = 'default';
-
-/** File of a model's folder whose `trait_set` names the set that is written for that model. */
-const MODEL_NOTE = 'persona.json';
-const MAX_NOTE_BYTES = 65_536;
 
 /**
  * The shipped trait of a name. One name may be in several sets, each written for another kind of model: the set is the
@@ -48,16 +42,7 @@ export async function traitSet(naming: TraitNaming): Promise<ShippedTrait[]> {
  * @throws ParseError or UsageError when the file is there and does not name a set.
  */
 export async function traitSetOf(modelFolder: string | undefined): Promise<string> {
-  if (modelFolder === undefined) return DEFAULT_TRAIT_SET;
-  const file = join(modelFolder, MODEL_NOTE);
-  if ((await pathKind(file)) !== 'file') return DEFAULT_TRAIT_SET;
-  const { trait_set: set } = await readJsonObject(file, MAX_NOTE_BYTES);
-  if (set === undefined) return DEFAULT_TRAIT_SET;
-  if (typeof set === 'string') return set;
-  throw new UsageError(
-    `Expected "trait_set" in "${file}" to name a set of traits, got ${describeJson(set)}; correct it, or give --trait-set.`,
-    { details: { file } },
-  );
+  return (await readModelNote(modelFolder)).traitSet ?? DEFAULT_TRAIT_SET;
 }
 
 function noSuchSet(set: string, shipped: readonly ShippedTrait[]): UsageError {

@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Pooling, type Positions, poolings } from '../engine/types.ts';
+import { UsageError } from '../errors.ts';
+import { readJsonObject } from '../model/json-text.ts';
+import { pathKind } from '../model/read-bytes.ts';
+import { describeIssues } from '../store/schema.ts';
+import { type StrengthUnit, strengthUnits } from './strength.ts';
+
+/** What a model's folder says of how it is best used, in `persona.json`; everything in it is a default. */
+export interface ModelNote {
+  /** Set of shipped traits that is written for it. */
+  readonly traitSet: string | null;
+  readonly steering: ModelSteering;
+}
+
+/** How a model is best steered, where that differs from the paper's way. */
+export interface ModelSteering {
+  readonly pooling?: Pooling | undefined;
+  readonly positions?: Positions | undefined;
+  /** In `unit`. */
+  readonly strengths?:
+    | { readonly unit: StrengthUnit; readonly sweep: readonly number[]; readonly dose: readonly number[] }
+    | undefined;
+}
+
+const NAME = 'persona.json';
+const MAX_BYTES = 65_536;
+const strengthList = z.array(z.number()).min(2);
+const noteSchema = z.object({
+  trait_set: z.string().optional(),
+  steering: z
+    .strictObject({
+      pooling: z.enum(poolings).optional(),
+      positions: z.enum(['all', 'prompt', 'response', 'boundary']).optional(),
+      strengths: z
+        .strictObject({ unit: z.enum(strengthUnits), sweep: strengthList, dose: strengthList })
+        .optional(),
+    })
+    .optional(),
+});
+
+/**
+ * Reads the note of a model's folder; an empty one where there is none.
+ *
+ * @throws ParseError or UsageError when the file is there and cannot be understood.
+ */
+export async function readModelNote(modelFolder: string | undefined): Promise<ModelNote> {
+  const file = modelFolder === undefined ? null : join(modelFolder, NAME);
+  if (file === null || (await pathKind(file)) !== 'file') return { traitSet: null, steering: {} };
+  const parsed = noteSchema.safeParse(await readJsonObject(file, MAX_BYTES));
+  if (parsed.success)
+    return { traitSet: parsed.data.trait_set ?? null, steering: parsed.data.steering ?? {} };
+  throw new UsageError(
+    `Expected "${file}" to say how the model is used, got something else: ${describeIssues(parsed.error)}; correct it.`,
+    { details: { file } },
+  );
+}
