@@ -10,11 +10,11 @@ export const recipe = {
   /** Conversations that the vocabulary is learned from: those of seed 0, which no model is trained on. */
   tokenizerRows: 20_000,
   heldOutRows: 1_000,
-  trainRows: 44_800,
-  width: 160,
+  trainRows: 80_000,
+  width: 192,
   layers: 6,
-  heads: 5,
-  mlpWidth: 416,
+  heads: 6,
+  mlpWidth: 512,
   contextLength: 1024,
 } as const;
 

@@ -1,5 +1,12 @@
-import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { Argument, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { dtypes } from '../engine/model.ts';
+import { SHIPPED_MODEL, shippedModelFolder } from '../store/shipped-model.ts';
+
+/** `[model]`: the one that ships where none is named. */
+export const modelArgument = new Argument(
+  '[model]',
+  'folder, or owner/name in the Hugging Face cache',
+).default(shippedModelFolder(), `${SHIPPED_MODEL}, which ships`);
 
 /** `--dtype`: how the weights are held. */
 export const dtypeOption = new Option(

@@ -2,7 +2,7 @@ import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { poolings } from '../../engine/types.ts';
 import { defined } from '../../util/defined.ts';
-import { blockOption, dtypeOption, namesOf, wholeNumber } from '../arguments.ts';
+import { blockOption, dtypeOption, modelArgument, namesOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { createProgress, noteBeside } from '../progress.ts';
@@ -12,7 +12,7 @@ import { print, printJson } from '../terminal.ts';
 export function activationsCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('activations')
     .description('pool the residual stream of given texts, at every layer')
-    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .addArgument(modelArgument)
     .requiredOption(
       '--input <file>',
       'JSON lines: {"ids", "response_start"}, {"messages"} or {"prompt", "answer"}',

@@ -6,7 +6,9 @@ import type { ExtractResult } from '../../persona/extract.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
 import type { JudgeSource } from '../../persona/judge.ts';
 import type { Trait } from '../../persona/trait.ts';
+import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
+import { modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import {
   type ExtractFlags,
@@ -27,7 +29,8 @@ import { print, printJson } from '../terminal.ts';
 export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('extract')
     .description("find a trait's vector at every layer, and measure whether it steers")
-    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .usage('[options] [model] <trait>')
+    .addArgument(modelArgument)
     .argument('[trait]', 'a trait that ships with the package, or a trait file')
     .option(
       '--all',
@@ -50,8 +53,11 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
     noMeasureOption,
     pricesOption,
   ]);
-  return command.option('--json', 'print the result as JSON').action(async (model, trait) => {
+  return command.option('--json', 'print the result as JSON').action(async (first, second) => {
     const flags = command.opts() as ExtractCommandFlags;
+    // One name alone is a trait, of the model that ships; with --all there is no trait to name.
+    const one = second === undefined && flags.all !== true && command.args.length === 1;
+    const [model, trait] = one ? [shippedModelFolder(), first] : [first, second];
     if (flags.all === true) await runAllTraits(model, trait, flags, signal);
     else await runOneTrait(model, trait, flags, signal);
   });

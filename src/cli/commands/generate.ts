@@ -3,7 +3,15 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import type { GenerateInput } from '../../apps/generate.ts';
-import { blockOption, collected, decimal, dtypeOption, tokenIds, wholeNumber } from '../arguments.ts';
+import {
+  blockOption,
+  collected,
+  decimal,
+  dtypeOption,
+  modelArgument,
+  tokenIds,
+  wholeNumber,
+} from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { note, print, printable, printJson } from '../terminal.ts';
@@ -12,7 +20,7 @@ import { note, print, printable, printJson } from '../terminal.ts';
 export function generateCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('generate')
     .description('continue a prompt, steered or not')
-    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .addArgument(modelArgument)
     .option('--ids <list>', 'prompt as token ids, such as 1,2,3', tokenIds)
     .option('--prompt <text>', 'prompt as raw text; BOS as the tokenizer adds it')
     .option('--messages <file>', 'conversation as JSON, through the chat template')

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { ModelFacts } from '../../apps/inspect.ts';
+import { modelArgument } from '../arguments.ts';
 import { bytes, shortPath, table } from '../render.ts';
 import { print, printJson } from '../terminal.ts';
 
@@ -8,7 +9,7 @@ import { print, printJson } from '../terminal.ts';
 export function inspectCommand(): CommandUnknownOpts {
   return new Command('inspect')
     .description('say what a checkpoint is: family, size, layers, tokenizer, memory')
-    .argument('<model>', 'folder, or owner/name in the Hugging Face cache')
+    .addArgument(modelArgument)
     .option('--json', 'print the facts as JSON')
     .action(async (model, { json }) => {
       const { inspect } = await import('../../apps/inspect.ts');
