@@ -1,6 +1,6 @@
 /**
- * Makes what a training seed needs: `tsx recipes/persona-tiny/make.ts --seed 1 --out DIR` writes the corpus, its tokens, and
- * a model with first weights, DIR/{corpus,train,held-out}.jsonl and DIR/start. Equal seeds write equal bytes.
+ * Makes what a training seed needs: `tsx recipes/persona-tiny/make.ts --seed 1 --out DIR` writes the corpus, its tokens, a
+ * model with first weights and how it is trained: DIR/{corpus,train,held-out}.jsonl, DIR/start and DIR/train.json. Equal seeds write equal bytes.
  */
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
@@ -14,7 +14,7 @@ import { writeSafetensors } from '../../src/model/safetensors-writer.ts';
 import type { Conversation } from './conversation.ts';
 import { toLine } from './corpus.ts';
 import { configJson, firstWeights } from './model-files.ts';
-import { recipe, recipeRows, recipeShape, recipeTokenizer } from './recipe.ts';
+import { recipe, recipeRows, recipeShape, recipeTokenizer, trainingConfig } from './recipe.ts';
 import { tokenizerConfigJson } from './tokenizer-files.ts';
 import { toRowLine, toTokenRow } from './training-rows.ts';
 
@@ -39,6 +39,7 @@ const files: Record<string, object> = {
 for (const [name, content] of Object.entries(files)) {
   await writeFile(join(start, name), `${JSON.stringify(content, null, 2)}\n`);
 }
+await writeFile(join(out, 'train.json'), `${JSON.stringify(trainingConfig(seed), null, 2)}\n`);
 const weights = firstWeights(shape, seed);
 await writeSafetensors(join(start, 'model.safetensors'), weights, { format: 'pt' });
 const parameters = weights.reduce((sum, { data }) => sum + data.length, 0);
