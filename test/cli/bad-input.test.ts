@@ -33,7 +33,8 @@ const good = row({ ids: [1, 2, 3], response_start: 1 });
 const wrongCommands: readonly BadInput[] = [
   { name: 'an unknown command', args: ['generat'], says: /generat.*Did you mean generate/ },
   { name: 'an unknown flag', args: generate('--tempratur', '1'), says: /--tempratur.*--temperature/ },
-  { name: 'a missing model', args: ['inspect'], says: /missing required argument 'model'/ },
+  { name: 'a missing configuration', args: ['train'], says: /missing required argument 'config'/ },
+  { name: 'neither model nor trait', args: ['extract'], says: /trait/ },
   {
     name: 'a temperature that is no number',
     args: generate('--temperature', 'warm'),
