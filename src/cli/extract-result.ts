@@ -123,7 +123,7 @@ function strengthOf({ vector, sweep }: ExtractResult): string {
 
 /** Which tokens the vector is the mean of, and where it is added. */
 function protocolOf({ manifest, vector }: ExtractResult): string {
-  const positions = String(manifest.recipe['positions']);
+  const { positions } = manifest.recipe as { readonly positions?: string };
   const { pooling } = vector.metadata;
   const papers = pooling === 'response_mean' && positions === 'response';
   return `${pooling}, added at ${positions}${papers ? " (the paper's)" : " (not the paper's response_mean at response)"}`;
