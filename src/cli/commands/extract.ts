@@ -6,6 +6,7 @@ import type { ExtractResult } from '../../persona/extract.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
 import type { JudgeSource } from '../../persona/judge.ts';
 import type { Trait } from '../../persona/trait.ts';
+import { pathKind } from '../../model/read-bytes.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
 import { modelArgument } from '../arguments.ts';
@@ -55,8 +56,9 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
   ]);
   return command.option('--json', 'print the result as JSON').action(async (first, second) => {
     const flags = command.opts() as ExtractCommandFlags;
-    // One name alone is a trait, of the model that ships; with --all there is no trait to name.
-    const one = second === undefined && flags.all !== true && command.args.length === 1;
+    // One name alone is a trait, of the model that ships, unless it is a model's folder; with --all there is no trait to name.
+    const isAlone = second === undefined && flags.all !== true && command.args.length === 1;
+    const one = isAlone && (await pathKind(first)) !== 'folder';
     const [model, trait] = one ? [shippedModelFolder(), first] : [first, second];
     if (flags.all === true) await runAllTraits(model, trait, flags, signal);
     else await runOneTrait(model, trait, flags, signal);
