@@ -31,19 +31,3 @@ export function bitDifference(
   }
   return null;
 }
-
-/** Tensors that differ by more than `tolerance` of their largest number, each with how much; they are paired by name. */
-export function farApart(
-  actual: readonly { readonly name: string; readonly data: ArrayLike<number> }[],
-  expected: readonly { readonly name: string; readonly data: ArrayLike<number> }[],
-  tolerance: number,
-): string[] {
-  const found = new Map(actual.map(({ name, data }) => [name, data]));
-  const missing =
-    actual.length === expected.length ? [] : [`${actual.length} tensors instead of ${expected.length}`];
-  const far = expected.flatMap(({ name, data }) => {
-    const error = relativeError(found.get(name), data);
-    return error < tolerance ? [] : [`${name}: ${error}`];
-  });
-  return [...missing, ...far];
-}
