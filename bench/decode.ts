@@ -1,11 +1,12 @@
 /** Decode: steps of one token a row, sampled at temperature 1, at a number of rows side by side. */
 
 import type { LanguageModel } from '../src/engine/model.ts';
+import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { GenerateRow, Intervention, Pooling } from '../src/engine/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
 import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
 import { apart, smallVector } from './prefill.ts';
-import { headOperations, operationsPerToken, type Products } from './products.ts';
+import { headOperations, type Products } from './products.ts';
 
 /** Tokens of the prompt, which all rows share, so that it is run once; it is not timed. */
 export const decodePrompt = 64;

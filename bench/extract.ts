@@ -1,10 +1,11 @@
 /** Extraction: sampled replies and their pooled activations, to the difference of means at every layer. */
 
 import type { LanguageModel } from '../src/engine/model.ts';
+import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { GenerateRow, Pooled } from '../src/engine/types.ts';
 import { type Comparison, type Part, rowIds, type Variant, whole } from './part.ts';
 import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
-import { headOperations, operationsPerToken } from './products.ts';
+import { headOperations } from './products.ts';
 
 /** What is extracted from: every prompt is answered so many times. Half of the prompts are one pole, half the other. */
 export interface ExtractWork {

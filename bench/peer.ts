@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { LanguageModel } from '../src/engine/model.ts';
 import type { ExtractWork } from './extract.ts';
+import { cosine } from '../src/util/vectors.ts';
 import { rowIds } from './part.ts';
 
 /** What PyTorch computes in. */
@@ -86,14 +87,4 @@ export async function agreement(peer: Peer, model: LanguageModel, tokens: number
     );
   }
   throw new Error('expected one result from the engine, got none');
-}
-
-function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let [dot, left, right] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    left += a[i]! ** 2;
-    right += b[i]! ** 2;
-  }
-  return dot / Math.sqrt(left * right);
 }

@@ -1,10 +1,11 @@
 /** Prefill: one forward pass over given tokens in different company. */
 
 import type { LanguageModel } from '../src/engine/model.ts';
+import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { ForwardOptions, ForwardRow, Intervention } from '../src/engine/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
 import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
-import { operationsPerToken, type Products } from './products.ts';
+import type { Products } from './products.ts';
 
 /** The three poolings of the method; with them every layer of every token is read. */
 const pooled: ForwardOptions = { pool: ['response_mean', 'prompt_mean', 'prompt_last'] };

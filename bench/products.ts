@@ -11,7 +11,7 @@ import {
 } from '../src/engine/quantised-weights.ts';
 import { GraphBuilder, type Graph, type Value, writeOnnx } from '../src/graph/index.ts';
 import type { Checkpoint } from '../src/model/checkpoint.ts';
-import { type ModelWeights, type Projection, projections } from '../src/model/weights.ts';
+import type { ModelWeights, Projection } from '../src/model/weights.ts';
 
 /** What both sides of a comparison are loaded with. */
 export type Settings = Required<Pick<LoadOptions, 'threads' | 'purpose' | 'dtype' | 'blockSize'>>;
@@ -52,14 +52,6 @@ export async function loadProducts(checkpoint: Checkpoint, settings: Settings): 
     },
     close: () => session.release(),
   };
-}
-
-/** Operations of the blocks' products for one token; a multiplication and its addition are two. */
-export function operationsPerToken({ weights }: Checkpoint): number {
-  const sizes = weights.blocks.flatMap((block) =>
-    projections.map((name) => block.projections[name].weight.shape.reduce((a, b) => a * b, 1)),
-  );
-  return 2 * sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** The same of the head, for a token whose logits are computed. */

@@ -1,11 +1,12 @@
 /** Training steps: forward, backward and update of two rows, LoRA on all seven projections or all weights. */
 
 import type { Checkpoint } from '../src/model/checkpoint.ts';
+import { operationsPerToken } from '../src/engine/model-memory.ts';
 import { createTrainer } from '../src/training/create-trainer.ts';
 import type { Trainer, TrainerOptions, TrainingRow } from '../src/training/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
 import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
-import { headOperations, operationsPerToken, type Products, type Settings } from './products.ts';
+import { headOperations, type Products, type Settings } from './products.ts';
 
 /** What a step trains on; a quarter of each row is prompt. */
 export const trainWork = { rows: 2, tokens: 256, rank: 32, alpha: 64 } as const;

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { RopeScaling } from '../model/config.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
-import type { WeightDtype, WeightSource } from '../model/weights.ts';
-import { elements, weightMemory, weightSources } from '../engine/model-memory.ts';
+import { type WeightDtype, type WeightSource, weightSources } from '../model/weights.ts';
+import { elements, weightMemory } from '../engine/model-memory.ts';
 
 /** What a checkpoint is, read without loading a weight. Sizes are in bytes. */
 export interface ModelFacts {
@@ -58,7 +58,7 @@ export interface ModelFacts {
 export async function inspect(model: string): Promise<ModelFacts> {
   const checkpoint = await loadCheckpoint(model);
   const { config, tokenizer } = checkpoint;
-  const sources = weightSources(checkpoint);
+  const sources = weightSources(checkpoint.weights);
   const parameters = sum(sources.map(elements));
   return {
     id: checkpoint.id,

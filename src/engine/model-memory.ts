@@ -1,8 +1,7 @@
 import type { Dtype } from './model.ts';
 import { planQuantisation } from './quantise-plan.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { projections } from '../model/weights.ts';
-import type { BlockWeights, WeightSource } from '../model/weights.ts';
+import { projections, type WeightSource, weightSources } from '../model/weights.ts';
 
 /** How weights are loaded; as in `LoadOptions`. */
 export interface WeightForm {
@@ -14,7 +13,7 @@ export interface WeightForm {
 
 /** Bytes of memory that the engine holds of a model's weights, beside its code and the batch in hand. */
 export function weightMemory(checkpoint: Checkpoint, form: WeightForm): number {
-  const parameters = sum(weightSources(checkpoint).map(elements));
+  const parameters = sum(weightSources(checkpoint.weights).map(elements));
   const cached = quantisedBytes(checkpoint, form);
   if (cached === null) return (form.purpose === 'generate' ? 8 : 4) * parameters;
   const { embedding } = checkpoint.weights;
@@ -30,12 +29,6 @@ export function quantisedBytes(
   return planQuantisation(weights, { bits: dtype === 'int8' ? 8 : 4, blockSize }).outline.fileLength;
 }
 
-/** Every weight once: tied embeddings are one. */
-export function weightSources({ weights }: Pick<Checkpoint, 'weights'>): WeightSource[] {
-  const all = [weights.embedding, weights.head, weights.finalNorm, ...weights.blocks.flatMap(blockSources)];
-  return [...new Map(all.map((source) => [`${source.file}:${source.offset}`, source])).values()];
-}
-
 /** Numbers of a weight. */
 export function elements({ shape }: Pick<WeightSource, 'shape'>): number {
   return shape.reduce((product, axis) => product * axis, 1);
@@ -49,15 +42,6 @@ export function operationsPerToken({ weights }: Pick<Checkpoint, 'weights'>): nu
       weights.blocks.flatMap((block) => projections.map((name) => elements(block.projections[name].weight))),
     )
   );
-}
-
-function blockSources(block: BlockWeights<WeightSource>): WeightSource[] {
-  const products = projections.flatMap((name) => [
-    block.projections[name].weight,
-    block.projections[name].bias,
-  ]);
-  const norms = [block.attentionNorm, block.mlpNorm, block.queryNorm, block.keyNorm];
-  return [...products, ...norms].filter((source) => source !== null);
 }
 
 function sum(numbers: readonly number[]): number {

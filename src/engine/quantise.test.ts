@@ -6,6 +6,7 @@ import { GraphBuilder } from '../graph/graph.ts';
 import { randomStream } from '../util/random.ts';
 import { type BlockFormat, blocksPerRow, bytesPerBlock, dequantiseRows, quantiseRows } from './quantise.ts';
 import { roundHalfEven } from './quantise.ts';
+import { cosine } from '../util/vectors.ts';
 
 const origin = { name: 'w', firstRow: 0 };
 const formats: readonly BlockFormat[] = ([8, 4] as const).flatMap((bits) =>
@@ -254,10 +255,4 @@ function plainProduct(
     for (let k = 0; k < K; k++) sum += x[a + k]! * weights[b + k]!;
     return sum;
   });
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  const dot = (x: Float32Array, y: Float32Array): number =>
-    x.reduce((sum, value, i) => sum + value * y[i]!, 0);
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }

@@ -49,3 +49,22 @@ export interface ModelWeights<Source> {
   readonly finalNorm: Source;
   readonly blocks: readonly BlockWeights<Source>[];
 }
+
+/** Every tensor of the model once, in the order in which data pass them; tied embeddings are one. */
+export function weightSources(weights: ModelWeights<WeightSource>): WeightSource[] {
+  const all = [
+    weights.embedding,
+    ...weights.blocks.flatMap((block) => [
+      block.attentionNorm,
+      ...projections.flatMap((name) => {
+        const { weight, bias } = block.projections[name];
+        return bias === null ? [weight] : [weight, bias];
+      }),
+      ...[block.queryNorm, block.keyNorm].filter((gain) => gain !== null),
+      block.mlpNorm,
+    ]),
+    weights.finalNorm,
+    weights.head,
+  ];
+  return [...new Map(all.map((source) => [source.name, source])).values()];
+}

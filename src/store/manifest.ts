@@ -11,10 +11,9 @@ export const SCHEMA_VERSION = 1;
 /** Length and hash of a file. */
 export const artifactSchema = z.object({ bytes: z.int(), sha256: z.string() });
 
-/** `manifest.json`, written last: a folder that has one is a finished run. */
-export const manifestSchema = z.object({
+/** What the manifest of every kind of run says of where it comes from. */
+export const originSchema = z.object({
   schema: z.literal(SCHEMA_VERSION),
-  kind: z.literal('extract'),
   package: z.object({ name: z.string(), version: z.string() }),
   model: z.object({
     id: z.string(),
@@ -24,6 +23,11 @@ export const manifestSchema = z.object({
     layers: z.int(),
     width: z.int(),
   }),
+});
+
+/** `manifest.json`, written last: a folder that has one is a finished run. */
+export const manifestSchema = originSchema.extend({
+  kind: z.literal('extract'),
   trait: z.object({ name: z.string(), sha256: z.string() }),
   /** All options that decide the results, seeds included. */
   recipe: z.record(z.string(), jsonValueSchema),

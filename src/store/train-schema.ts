@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SCHEMA_VERSION, artifactSchema } from './manifest.ts';
+import { artifactSchema, originSchema } from './manifest.ts';
 import { jsonValueSchema } from './schema.ts';
 
 const numbersByName = z.record(z.string(), z.number());
@@ -35,18 +35,8 @@ export const trainFinalSchema = z.object({
 export type TrainFinal = z.infer<typeof trainFinalSchema>;
 
 /** `manifest.json` of a training run, written last: a folder that has one is a finished run. */
-export const trainManifestSchema = z.object({
-  schema: z.literal(SCHEMA_VERSION),
+export const trainManifestSchema = originSchema.extend({
   kind: z.literal('train'),
-  package: z.object({ name: z.string(), version: z.string() }),
-  model: z.object({
-    id: z.string(),
-    revision: z.string().nullable(),
-    fingerprint: z.string(),
-    dtype: z.string(),
-    layers: z.int(),
-    width: z.int(),
-  }),
   /** The training file as it was understood, defaults filled in. */
   config: z.record(z.string(), jsonValueSchema),
   /** What decides the results; see `recipe.json`. */

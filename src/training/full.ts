@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { readWeight } from '../model/read-weights.ts';
-import { type ModelWeights, projections, type WeightSource } from '../model/weights.ts';
+import { weightSources } from '../model/weights.ts';
 import { saveModel } from './save-model.ts';
 import type { Parameter, Trainable } from './trainable.ts';
 import type { FullMethod } from './types.ts';
@@ -25,23 +25,4 @@ export async function fullTrainable(checkpoint: Checkpoint, method: FullMethod):
     parts: (_, values) => ({ given: values, adapt: (_block, _projection, _x, y) => y }),
     save: (folder) => saveModel(folder, checkpoint, parameters, method.saveDtype ?? 'F32'),
   };
-}
-
-/** Every tensor of the model once. */
-export function weightSources(weights: ModelWeights<WeightSource>): WeightSource[] {
-  const all = [
-    weights.embedding,
-    ...weights.blocks.flatMap((block) => [
-      block.attentionNorm,
-      ...projections.flatMap((name) => {
-        const { weight, bias } = block.projections[name];
-        return bias === null ? [weight] : [weight, bias];
-      }),
-      ...[block.queryNorm, block.keyNorm].filter((gain) => gain !== null),
-      block.mlpNorm,
-    ]),
-    weights.finalNorm,
-    weights.head,
-  ];
-  return [...new Map(all.map((source) => [source.name, source])).values()];
 }

@@ -1,8 +1,8 @@
-import { type WeightForm, elements, weightMemory, weightSources } from '../engine/model-memory.ts';
+import { type WeightForm, elements, weightMemory } from '../engine/model-memory.ts';
 import { UsageError } from '../errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { projectionShapes } from '../model/locate-weights.ts';
-import { projections } from '../model/weights.ts';
+import { projections, weightSources } from '../model/weights.ts';
 import { availableMemory } from '../util/memory.ts';
 import { layLines } from './lines.ts';
 import type { TrainerOptions, TrainingRow } from './types.ts';
@@ -71,7 +71,7 @@ function copies({ optimizer = { kind: 'adamw' } }: TrainerOptions): number {
 
 function trainedCount(checkpoint: Checkpoint, { method }: TrainerOptions): number {
   if (method.kind === 'full')
-    return weightSources(checkpoint).reduce((sum, source) => sum + elements(source), 0);
+    return weightSources(checkpoint.weights).reduce((sum, source) => sum + elements(source), 0);
   const shapes = projectionShapes(checkpoint.config);
   const { targets = projections, rank, blocks } = method;
   const perBlock = targets.reduce((sum, name) => sum + rank * (shapes[name][0] + shapes[name][1]), 0);

@@ -4,6 +4,7 @@ import type { LoadOptions } from '../../src/engine/model.ts';
 import type { ForwardRow, Pooling } from '../../src/engine/types.ts';
 import { randomStream } from '../../src/util/random.ts';
 import { describeWithShared, sharedPath } from '../helpers/shared.ts';
+import { cosine } from '../../src/util/vectors.ts';
 
 const all: readonly Pooling[] = ['response_mean', 'prompt_mean', 'prompt_last'];
 
@@ -42,12 +43,6 @@ async function pooled(folder: string, load: LoadOptions, pool: readonly Pooling[
   }
   await model.close();
   return vectors.flat();
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  const dot = (x: Float32Array, y: Float32Array): number =>
-    x.reduce((sum, value, i) => sum + value * (y[i] as number), 0);
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 
 const models = [

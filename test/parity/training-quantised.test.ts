@@ -6,6 +6,7 @@ import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { projections } from '../../src/model/weights.ts';
 import { createTrainer } from '../../src/training/create-trainer.ts';
 import type { NamedTensor } from '../../src/training/types.ts';
+import { cosine } from '../../src/util/vectors.ts';
 import { editTensors } from '../helpers/edit-checkpoint.ts';
 import { tinyShape, writeTinyModel } from '../helpers/tiny-models.ts';
 import { gatheredGradients, randomiseParameters, smallLora } from '../helpers/tiny-trainer.ts';
@@ -49,12 +50,6 @@ async function loraGradients(folder: string, dtype: 'fp32' | 'int8'): Promise<re
   return gradients;
 }
 
-/** 1 − cosine of two vectors. */
-function angleLoss(a: Float32Array, b: Float32Array): number {
-  const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, v, i) => sum + v * y[i]!, 0);
-  return 1 - dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
-}
-
 it('LoRA on an int8 base has the gradients of LoRA on the numbers that its blocks stand for', async () => {
   // An own head: a tied one is quantised as a head and plain as an embedding, which fp32 cannot be at once.
   const folder = await writeTinyModel({ shape: { tied: false } });
@@ -63,7 +58,7 @@ it('LoRA on an int8 base has the gradients of LoRA on the numbers that its block
     for (const path of [folder, dense]) await rm(path, { recursive: true });
   });
   const [quantised, exact] = [await loraGradients(folder, 'int8'), await loraGradients(dense, 'fp32')];
-  const losses = exact.map(({ data }, i) => angleLoss(quantised[i]!.data, data));
+  const losses = exact.map(({ data }, i) => 1 - cosine(quantised[i]!.data, data));
   expect(losses).toHaveLength(14 * tinyShape.layers);
   // The kernel rounds what it multiplies to 8 bits a block, so the gradients agree in direction and not to the bit.
   expect(Math.max(...losses)).toBeLessThan(2e-3);
