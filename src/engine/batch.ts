@@ -5,6 +5,7 @@ import { noInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import type { TokenPlace } from './positions.ts';
 import { leastSharedPrefix, Prefill, type PrefillResult } from './prefill.ts';
+import { ProbeFeeds } from './probe-feeds.ts';
 import type { RunningRow } from './running-row.ts';
 import type { Sampler } from './sampler.ts';
 import { noPositions, type PositionIndex, type Runtime } from './runtime.ts';
@@ -20,6 +21,7 @@ interface Standing {
   readonly views: ReturnType<KvCache['view']>;
   readonly edits: EditFeeds;
   readonly stages: number;
+  readonly probes: ProbeFeeds;
 }
 
 /**
@@ -97,7 +99,8 @@ export class Batch {
     for (const [i, row] of [...unique, ...followers].entries()) {
       const leader = places.get(leaders.get(promptKey(row)) as RunningRow) as number;
       if (i !== leader) this.cache.copy(first + leader, first + i, row.prompt.length);
-      const { logits, prompt } = results[leader] as PrefillResult;
+      const { logits, prompt, projections } = results[leader] as PrefillResult;
+      row.project(projections);
       if (prompt !== null) row.pool.addPrompt(prompt.mean, prompt.last);
       this.logits.set(logits, i * this.runtime.config.vocabSize);
       this.running.push(row);
@@ -122,7 +125,8 @@ export class Batch {
     const tokens = rows.map((row) => row.last);
     const fed = this.runtime.fillBatch(tokens, filler);
     const only: PositionIndex = { count: 1, index: new BigInt64Array(fed.length) };
-    const { tokens: residuals } = await this.runtime.step({
+    const { probes } = this.standing;
+    const { tokens: residuals, projections } = await this.runtime.step({
       rows: fed.map((token) => ({ tokens: [token] })),
       positions: 1,
       cache: this.standing.views,
@@ -133,6 +137,10 @@ export class Batch {
       stages: this.standing.stages,
       adapter: this.options.adapter,
       logits: this.logits,
+      probes,
+    });
+    rows.forEach((row, b) => {
+      row.project(probes.read(projections, b, 0, 1));
     });
     if (this.capturing) {
       const { layers, width } = this.runtime.config;
@@ -161,6 +169,13 @@ export class Batch {
       views: this.cache.view(0, plans.length),
       edits: new EditFeeds(this.runtime.config, plans),
       stages: Math.max(...plans.map((plan) => plan.stages)),
+      probes: ProbeFeeds.of(
+        this.runtime.config,
+        this.runtime.fillBatch(
+          this.running.map((row) => row.probes),
+          [],
+        ),
+      ),
     };
   }
 

@@ -67,6 +67,19 @@ export function applyEdits(g: GraphBuilder, hidden: Value, input: (part: EditPar
   return g.add(hidden, g.matMul(masked, directions));
 }
 
+/**
+ * `edited` at the length of `hidden` where `keep` `[batch, position, 1]` is 1, and as it is, bit for bit, where it is 0.
+ * A residual without length stays without one.
+ */
+export function keepLength(g: GraphBuilder, hidden: Value, edited: Value, keep: Value): Value {
+  const scalar = (name: string, value: number): Value => g.constant(name, Float32Array.of(value), [1]);
+  const squares = (x: Value): Value => g.reduceSum(g.mul(x, x), [2]); // [batch, position, 1]
+  const least = scalar('least_square', 1e-30);
+  const ratio = g.sqrt(g.div(squares(hidden), g.max(squares(edited), least)));
+  const kept = g.greaterOrEqual(keep, scalar('half', 0.5));
+  return g.where(kept, g.mul(edited, ratio), edited);
+}
+
 function attention(parts: BlockParts, block: number, normed: Value): Value {
   const { heads, kvHeads } = parts.config;
   const weights = blockWeights(parts, block);

@@ -59,6 +59,7 @@ function prepare(runtime: Runtime, { ids, continuations }: ContinuationsRow, ind
     prompt: placeTokens(runtime, ids, ids.length, name),
     plan: noInterventions,
     planKey: 0,
+    probes: [],
     tree: planTree(continuations, lanesEach),
     logprobs: new Float64Array(continuations.length),
   };

@@ -20,6 +20,8 @@ interface StageFeeds {
   /** Index: row. */
   readonly edits: readonly (readonly Edit[])[];
   readonly fixed: Readonly<Record<Exclude<EditPart, 'mask'>, Tensor>>;
+  /** Whether any row keeps its residual's length here. */
+  readonly keepsNorm: boolean;
 }
 
 /**
@@ -27,6 +29,8 @@ interface StageFeeds {
  * alone is built once; the mask, which depends on the tokens of a step, is built for each.
  */
 export class EditFeeds {
+  /** Whether the graph needs room for edits that keep the residual's length. */
+  readonly keepsNorm: boolean;
   private readonly config: ModelConfig;
   private readonly batch: number;
   private readonly stages: readonly StageFeeds[];
@@ -35,6 +39,7 @@ export class EditFeeds {
     this.config = config;
     this.batch = plans.length;
     this.stages = gatherStages(config, plans);
+    this.keepsNorm = this.stages.some((stage) => stage.keepsNorm);
   }
 
   /** Feeds of every layer and stage that the graph has room for; `places[row][position]` are the step's tokens. */
@@ -44,7 +49,15 @@ export class EditFeeds {
     positions: number,
     endsSentence: SentenceEnd,
   ): Record<string, Tensor> {
-    return { ...this.neutralFeeds(room, positions), ...this.stageFeeds(places, positions, endsSentence) };
+    const feeds = {
+      ...this.neutralFeeds(room, positions),
+      ...this.stageFeeds(places, positions, endsSentence),
+    };
+    if (!room.norms) return feeds;
+    for (const stage of this.stages.filter(({ keepsNorm }) => keepsNorm)) {
+      feeds[names.keep(stage.layer, stage.stage)] = keepTensor(stage, places, positions, endsSentence);
+    }
+    return feeds;
   }
 
   /** Feeds of the layers and stages that have edits, and of no other. */
@@ -69,11 +82,13 @@ export class EditFeeds {
     const directions = new Tensor('float32', nothing, [this.batch, 0, this.config.width]);
     const bound = new Tensor('float32', nothing, [this.batch, 1, 0]);
     const mask = new Tensor('float32', nothing, [this.batch, positions, 0]);
+    const keep = new Tensor('float32', new Float32Array(this.batch * positions), [this.batch, positions, 1]);
     for (let layer = 1; layer <= this.config.layers; layer++) {
       for (let stage = 0; stage < room.stages; stage++) {
         feeds[names.edit(layer, stage, 'directions')] = directions;
         feeds[names.edit(layer, stage, 'mask')] = mask;
         for (const part of ['add', 'min', 'max'] as const) feeds[names.edit(layer, stage, part)] = bound;
+        if (room.norms) feeds[names.keep(layer, stage)] = keep;
       }
     }
     return feeds;
@@ -88,7 +103,9 @@ function gatherStages(config: ModelConfig, plans: readonly InterventionPlan[]): 
       const edits = plans.map((plan) => plan.layers.get(layer)?.[stage] ?? []);
       const most = Math.max(0, ...edits.map((list) => list.length));
       const count = Math.ceil(most / countMultiple) * countMultiple;
-      if (count > 0) stages.push({ layer, stage, count, edits, fixed: fixedTensors(config, edits, count) });
+      const keepsNorm = edits.some((list) => list.some((edit) => edit.keepNorm));
+      if (count > 0)
+        stages.push({ layer, stage, count, edits, fixed: fixedTensors(config, edits, count), keepsNorm });
     }
   }
   return stages;
@@ -130,15 +147,39 @@ function maskTensor(
   endsSentence: SentenceEnd,
 ): Tensor {
   const mask = new Float32Array(places.length * positions * stage.count);
+  forEachCovered(stage, places, endsSentence, (row, position, i) => {
+    mask[(row * positions + position) * stage.count + i] = 1;
+  });
+  return new Tensor('float32', mask, [places.length, positions, stage.count]);
+}
+
+/** `[batch, position, 1]`: 1 where an edit that keeps the residual's length applies. */
+function keepTensor(
+  stage: StageFeeds,
+  places: readonly (readonly TokenPlace[])[],
+  positions: number,
+  endsSentence: SentenceEnd,
+): Tensor {
+  const keep = new Float32Array(places.length * positions);
+  forEachCovered(stage, places, endsSentence, (row, position, _, edit) => {
+    if (edit.keepNorm) keep[row * positions + position] = 1;
+  });
+  return new Tensor('float32', keep, [places.length, positions, 1]);
+}
+
+function forEachCovered(
+  stage: StageFeeds,
+  places: readonly (readonly TokenPlace[])[],
+  endsSentence: SentenceEnd,
+  visit: (row: number, position: number, i: number, edit: Edit) => void,
+): void {
   places.forEach((tokens, row) => {
     const list = stage.edits[stage.edits.length === 1 ? 0 : row] as readonly Edit[];
     tokens.forEach((place, position) => {
       list.forEach((edit, i) => {
-        if (covers(edit.positions, place, endsSentence)) {
-          mask[(row * positions + position) * stage.count + i] = 1;
-        }
+        const isOpen = edit.gate === null || place.open?.[edit.gate] === true;
+        if (isOpen && covers(edit.positions, place, endsSentence)) visit(row, position, i, edit);
       });
     });
   });
-  return new Tensor('float32', mask, [places.length, positions, stage.count]);
 }

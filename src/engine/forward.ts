@@ -1,9 +1,10 @@
 import { AbortError, DataError, UsageError } from '../errors.ts';
 import { type ThinkTokens, ThoughtTracker } from '../model/thinking.ts';
 import { EditFeeds } from './edit-feeds.ts';
-import { type InterventionPlan, noInterventions, planInterventions } from './interventions.ts';
+import { checkProbe, type InterventionPlan, noInterventions, planInterventions } from './interventions.ts';
 import { KvCache } from './kv-cache.ts';
 import { pools, type TokenPlace } from './positions.ts';
+import { ProbeFeeds } from './probe-feeds.ts';
 
 import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
 import { negativeLogLikelihood } from './sample.ts';
@@ -38,6 +39,7 @@ export async function* forwardRows(
   rows: readonly ForwardRow[],
   options: ForwardOptions = {},
 ): AsyncGenerator<ForwardResult> {
+  options.project?.forEach((probe, i) => checkProbe(probe, runtime.config, `probe ${i + 1}`));
   const prepared = rows.map((row, index) => prepareRow(runtime, row, index, options));
   for (const batch of toBatches(runtime, prepared, options)) {
     if (options.signal?.aborted === true) throw new AbortError('stopped before all rows were run');
@@ -83,6 +85,11 @@ function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: F
     throw new DataError(`${name}: expected response_start from 0 to ${length}, got ${responseStart}`);
   }
   const plan = planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null);
+  if (plan.gates.length > 0) {
+    throw new UsageError(
+      `${name}: expected interventions without a condition, got one with "when"; a condition is decided token by token, while text is generated`,
+    );
+  }
   for (const pooling of options.pool ?? []) {
     if (pooling === 'boundary_mean' && runtime.endsSentence === null) {
       throw new UsageError(
@@ -147,12 +154,16 @@ async function runBatch(
   runtime: Runtime,
   batch: readonly PreparedRow[],
   options: ForwardOptions,
-): Promise<StepResult> {
+): Promise<StepResult & { readonly probes: ProbeFeeds }> {
   const positions = paddedLength(batch);
+  const probes = ProbeFeeds.of(
+    runtime.config,
+    batch.map(() => options.project ?? []),
+  );
   const plans = batch.map((row) => row.plan);
   // No token is fed after this step, so one buffer serves the keys and values of every block in turn.
   const cache = new KvCache(runtime.config, batch.length, positions, false);
-  return runtime.step({
+  const result = await runtime.step({
     rows: batch,
     positions,
     cache: cache.view(0, batch.length),
@@ -162,7 +173,9 @@ async function runBatch(
     edits: new EditFeeds(runtime.config, plans),
     stages: Math.max(...plans.map((plan) => plan.stages)),
     adapter: options.adapter,
+    probes,
   });
+  return { ...result, probes };
 }
 
 /** One reading a pooling. */
@@ -207,6 +220,7 @@ interface RowInBatch extends StepResult {
   readonly longest: number;
   /** Logit rows a batch row. */
   readonly queries: number;
+  readonly probes: ProbeFeeds;
 }
 
 function toResult(
@@ -231,8 +245,18 @@ function toResult(
     ...(options.tokens === true
       ? { tokens: place.tokens.slice(b * tokens, b * tokens + row.tokens.length * reading) }
       : {}),
+    ...(options.project === undefined ? {} : { projections: projectionsOf(row, place) }),
     ...logitResults(runtime, row, place, options),
   };
+}
+
+/** `[tokens, probes]`. */
+function projectionsOf(row: PreparedRow, { b, longest, probes, projections }: RowInBatch): Float32Array {
+  const positions = longest + (longest % 2);
+  const count = probes.countOf(b);
+  const all = new Float32Array(row.tokens.length * count);
+  row.tokens.forEach((_, i) => all.set(probes.read(projections, b, i, positions), i * count));
+  return all;
 }
 
 function logitResults(

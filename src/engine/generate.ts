@@ -2,7 +2,8 @@ import { DataError, UsageError } from '../errors.ts';
 import { randomStream } from '../util/random.ts';
 import { Batch } from './batch.ts';
 import { placeTokens } from './forward.ts';
-import { planInterventions } from './interventions.ts';
+import { checkProbe, planInterventions } from './interventions.ts';
+import type { TokenPlace } from './positions.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import { type RowSettings, RunningRow } from './running-row.ts';
 import type { Runtime } from './runtime.ts';
@@ -55,7 +56,8 @@ function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): 
   return {
     maxTokens: options.maxTokens,
     eos: new Set(options.ignoreEos === true ? [] : eosTokenIds),
-    capturing: (options.capture?.length ?? 0) > 0,
+    capturing: (options.capture?.length ?? 0) > 0 || (options.project?.length ?? 0) > 0,
+    projected: options.project?.length ?? 0,
     reporting: options.logprobs !== undefined,
     onToken: options.onToken,
   };
@@ -70,7 +72,7 @@ function prepareRow(
   tokenizer: Checkpoint['tokenizer'],
 ): RunningRow {
   const name = `row ${index + 1}`;
-  const prompt = placeTokens(runtime, row.ids, row.ids.length, name);
+  const prompt = markReplies(placeTokens(runtime, row.ids, row.ids.length, name), row, name);
   if (prompt.length + options.maxTokens > runtime.context) {
     throw new DataError(
       `${name}: expected prompt and reply within the model's context of ${runtime.context} tokens, got a prompt of ${prompt.length} and up to ${options.maxTokens} new tokens; shorten the prompt or ask for fewer`,
@@ -81,12 +83,15 @@ function prepareRow(
       'pooling "boundary_mean" needs a tokenizer to find sentence ends, and the model has none',
     );
   }
+  options.project?.forEach((probe, i) => checkProbe(probe, runtime.config, `probe ${i + 1}`));
+  const plan = planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null);
   const streaming = options.onToken !== undefined || (options.stop?.length ?? 0) > 0;
   const start = {
     index,
     prompt,
-    plan: planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null),
+    plan,
     planKey: interventionKey(row),
+    probes: [...(options.project ?? []), ...plan.gates],
     random: randomStream('sample', options.seed ?? 0, row.key ?? String(index)),
     thoughts: thoughtsOf(runtime, row, options),
     pool: new PoolAccumulator(runtime.config, options.capture ?? [], runtime.endsSentence),
@@ -107,13 +112,43 @@ function thoughtsOf(
   return skipThoughts === true && thinkTokens !== null ? new ThoughtTracker(thinkTokens, row.ids) : null;
 }
 
-/** Rows share a prefill only when they pass the same list of interventions, so identity is enough. */
-const interventionNumbers = new WeakMap<object, number>();
+/** Marks the tokens of earlier replies that are steered, and those that lead into them. */
+function markReplies(
+  places: readonly TokenPlace[],
+  { steeredReplies }: GenerateRow,
+  name: string,
+): readonly TokenPlace[] {
+  if (steeredReplies === undefined || steeredReplies.length === 0) return places;
+  const marked = [...places];
+  for (const { start, end } of steeredReplies) {
+    if (
+      !Number.isInteger(start) ||
+      !Number.isInteger(end) ||
+      start < 0 ||
+      start > end ||
+      end > places.length
+    ) {
+      throw new UsageError(
+        `${name}: expected earlier replies within the prompt of ${places.length} tokens, got ${start} to ${end}`,
+      );
+    }
+    for (let i = Math.max(0, start - 1); i < end; i++) {
+      marked[i] = { ...(marked[i] as TokenPlace), earlier: i < start ? 'before' : 'reply' };
+    }
+  }
+  return marked;
+}
+
+/** Rows share a prefill only when they pass the same list of interventions on the same replies, so identity is enough. */
+const interventionNumbers = new WeakMap<object, Map<string, number>>();
 let nextInterventionNumber = 1;
 function interventionKey(row: GenerateRow): number {
   if (row.interventions === undefined || row.interventions.length === 0) return 0;
-  const known = interventionNumbers.get(row.interventions);
+  const numbers = interventionNumbers.get(row.interventions) ?? new Map<string, number>();
+  interventionNumbers.set(row.interventions, numbers);
+  const replies = (row.steeredReplies ?? []).map(({ start, end }) => `${start}-${end}`).join();
+  const known = numbers.get(replies);
   if (known !== undefined) return known;
-  interventionNumbers.set(row.interventions, nextInterventionNumber);
+  numbers.set(replies, nextInterventionNumber);
   return nextInterventionNumber++;
 }

@@ -9,6 +9,7 @@ export type {
   ContinuationsRow,
   ContinuationsScored,
   ClampIntervention,
+  Condition,
   FinishReason,
   ForwardOptions,
   ForwardResult,
@@ -20,9 +21,11 @@ export type {
   Pooled,
   Pooling,
   Positions,
+  Probe,
+  ReplyRange,
   TokenEvent,
   TokenLogprobs,
 } from './types.ts';
 export { poolings } from './types.ts';
 export { planInterventions } from './interventions.ts';
-export type { Edit, InterventionPlan } from './interventions.ts';
+export type { Edit, Gate, InterventionPlan } from './interventions.ts';

@@ -21,8 +21,24 @@ describe('planInterventions', () => {
       { layer: 1, vector: [0, 0, 5, 0], max: 2 },
     ]);
     expect(stage).toEqual([
-      { direction: Float32Array.from(y), add: 3, min: -Infinity, max: Infinity, positions: 'all' },
-      { direction: Float32Array.of(0, 0, 1, 0), add: 0, min: -Infinity, max: 2, positions: 'all' },
+      {
+        direction: Float32Array.from(y),
+        add: 3,
+        min: -Infinity,
+        max: Infinity,
+        keepNorm: false,
+        gate: null,
+        positions: 'all',
+      },
+      {
+        direction: Float32Array.of(0, 0, 1, 0),
+        add: 0,
+        min: -Infinity,
+        max: 2,
+        keepNorm: false,
+        gate: null,
+        positions: 'all',
+      },
     ]);
   });
 

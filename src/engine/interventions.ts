@@ -1,7 +1,8 @@
 import { UsageError } from '../errors.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { narrow } from './transformer.ts';
-import type { Intervention, Positions } from './types.ts';
+import { dot } from '../util/vectors.ts';
+import type { Condition, Intervention, Positions, Probe } from './types.ts';
 
 /** One direction's edit in the form the graph computes: h ← h + (add + clamp(h·d, min, max) − h·d) · d. */
 export interface Edit {
@@ -11,6 +12,16 @@ export interface Edit {
   readonly min: number;
   readonly max: number;
   readonly positions: Positions;
+  /** Whether the residual keeps the length that it had before. */
+  readonly keepNorm: boolean;
+  /** Index of the gate that has to be open; null for none. */
+  readonly gate: number | null;
+}
+
+/** A condition, ready to be decided: open where `above` < h·u < `below`. */
+export interface Gate extends Probe {
+  readonly above: number;
+  readonly below: number;
 }
 
 /** A row's interventions, ready to be fed: `layers.get(l)[stage]` are the edits that act side by side. */
@@ -18,11 +29,13 @@ export interface InterventionPlan {
   readonly layers: ReadonlyMap<number, readonly (readonly Edit[])[]>;
   /** Most stages that any layer needs. */
   readonly stages: number;
+  /** Conditions that edits wait for; equal ones share a gate. */
+  readonly gates: readonly Gate[];
   /** What was changed on the way, in sentences for the user: directions dropped as linearly dependent. */
   readonly notes: readonly string[];
 }
 
-export const noInterventions: InterventionPlan = { layers: new Map(), stages: 0, notes: [] };
+export const noInterventions: InterventionPlan = { layers: new Map(), stages: 0, gates: [], notes: [] };
 
 /** Directions closer to dependence than this (length left after projection, of 1) count as dependent. */
 const dependent = 1e-5;
@@ -46,14 +59,15 @@ export function planInterventions(
     checkIntervention(entry, `intervention ${i + 1}`, config, hasSentenceEnds),
   );
   const notes: string[] = [];
+  const gates = new Gates();
   const layers = new Map<number, Edit[][]>();
   const numbered = interventions.map((entry, i) => ({ entry, number: i + 1 }));
   for (const layer of new Set(interventions.map((entry) => entry.layer))) {
     const entries = numbered.filter(({ entry }) => entry.layer === layer);
-    layers.set(layer, toStages(toEdits(entries, notes)));
+    layers.set(layer, toStages(toEdits(entries, gates, notes)));
   }
   const stages = Math.max(...[...layers.values()].map((list) => list.length));
-  return { layers, stages, notes };
+  return { layers, stages, gates: gates.list, notes };
 }
 
 interface NumberedIntervention {
@@ -61,33 +75,56 @@ interface NumberedIntervention {
   readonly number: number;
 }
 
-function toEdits(entries: readonly NumberedIntervention[], notes: string[]): Edit[] {
+/** The conditions of a plan; the same object, or an equal one, is the same gate. */
+class Gates {
+  readonly list: Gate[] = [];
+
+  indexOf(when: Condition | undefined): number | null {
+    if (when === undefined) return null;
+    const { layer, vector, above = -Infinity, below = Infinity } = when;
+    const same = (gate: Gate): boolean =>
+      gate.layer === layer && gate.above === above && gate.below === below && equal(gate.vector, vector);
+    const known = this.list.findIndex(same);
+    return known >= 0 ? known : this.list.push({ layer, vector, above, below }) - 1;
+  }
+}
+
+function equal(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a === b) return true;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return a.length === b.length;
+}
+
+function toEdits(entries: readonly NumberedIntervention[], gates: Gates, notes: string[]): Edit[] {
   const edits: Edit[] = [];
   for (let i = 0; i < entries.length; i++) {
     const { entry, number } = entries[i] as NumberedIntervention;
-    const positions = entry.positions ?? 'all';
+    const place = { positions: entry.positions ?? 'all', gate: gates.indexOf(entry.when) };
     if ('coef' in entry) {
       const direction = Float32Array.from(entry.vector);
-      edits.push({ direction, add: entry.coef, min: -Infinity, max: Infinity, positions });
+      const keepNorm = entry.keepNorm === true;
+      edits.push({ direction, add: entry.coef, min: -Infinity, max: Infinity, keepNorm, ...place });
     } else if ('ablate' in entry) {
       const group: NumberedIntervention[] = [{ entry, number }];
-      while (ablatesTogether(entries[i + 1], entry)) group.push(entries[++i] as NumberedIntervention);
+      while (ablatesTogether(entries[i + 1], entry, gates)) group.push(entries[++i] as NumberedIntervention);
       for (const direction of orthonormalise(group, notes)) {
-        edits.push({ direction, add: 0, min: 0, max: 0, positions });
+        edits.push({ direction, add: 0, min: 0, max: 0, keepNorm: false, ...place });
       }
     } else {
       const direction = unit(entry.vector);
-      edits.push({ direction, add: 0, min: entry.min ?? -Infinity, max: entry.max ?? Infinity, positions });
+      const { min = -Infinity, max = Infinity } = entry;
+      edits.push({ direction, add: 0, min, max, keepNorm: false, ...place });
     }
   }
   return edits;
 }
 
-function ablatesTogether(next: NumberedIntervention | undefined, entry: Intervention): boolean {
+function ablatesTogether(next: NumberedIntervention | undefined, entry: Intervention, gates: Gates): boolean {
   return (
     next !== undefined &&
     'ablate' in next.entry &&
-    (next.entry.positions ?? 'all') === (entry.positions ?? 'all')
+    (next.entry.positions ?? 'all') === (entry.positions ?? 'all') &&
+    gates.indexOf(next.entry.when) === gates.indexOf(entry.when)
   );
 }
 
@@ -124,6 +161,7 @@ function toStages(edits: readonly Edit[]): Edit[][] {
 }
 
 function commute(a: Edit, b: Edit): boolean {
+  if (a.keepNorm || b.keepNorm) return false;
   if (isAddition(a) && isAddition(b)) return true;
   const lengths = Math.sqrt(dot(a.direction, a.direction) * dot(b.direction, b.direction));
   return lengths === 0 || Math.abs(dot(a.direction, b.direction)) <= orthogonal * lengths;
@@ -144,24 +182,55 @@ function checkIntervention(
       `${name}: expected a layer from 1 to ${config.layers} (layer l is the residual stream after block l), got ${entry.layer}`,
     );
   }
-  if (entry.vector.length !== config.width) {
-    throw new UsageError(
-      `${name}: expected a vector of the model's width ${config.width}, got ${entry.vector.length} numbers; it may belong to another model`,
-    );
-  }
-  for (let i = 0; i < entry.vector.length; i++) {
-    if (!Number.isFinite(entry.vector[i])) {
-      throw new UsageError(
-        `${name}: expected finite numbers in the vector, got ${entry.vector[i]} at index ${i}`,
-      );
-    }
-  }
+  checkVector(entry.vector, config, name);
+  if (entry.when !== undefined) checkCondition(entry.when, config, `${name}, condition`);
   if (entry.positions === 'boundary' && !hasSentenceEnds) {
     throw new UsageError(
       `${name}: positions "boundary" needs a tokenizer to find sentence ends, and the model folder has no tokenizer.json; use "response"`,
     );
   }
   checkStrength(entry, name);
+}
+
+function checkVector(vector: ArrayLike<number>, config: ModelConfig, name: string): void {
+  if (vector.length !== config.width) {
+    throw new UsageError(
+      `${name}: expected a vector of the model's width ${config.width}, got ${vector.length} numbers; it may belong to another model`,
+    );
+  }
+  for (let i = 0; i < vector.length; i++) {
+    if (!Number.isFinite(vector[i])) {
+      throw new UsageError(`${name}: expected finite numbers in the vector, got ${vector[i]} at index ${i}`);
+    }
+  }
+}
+
+/** UsageError, naming the probe, for a layer or a vector that the model does not have. */
+export function checkProbe({ layer, vector }: Probe, config: ModelConfig, name: string): void {
+  if (!Number.isInteger(layer) || layer < 0 || layer > config.layers) {
+    throw new UsageError(
+      `${name}: expected a layer from 0 to ${config.layers} (layer l is the residual stream after block l), got ${layer}`,
+    );
+  }
+  checkVector(vector, config, name);
+  if (dot(vector, vector) === 0) {
+    throw new UsageError(`${name}: expected a vector that is not all zeros, since a direction is needed`);
+  }
+}
+
+function checkCondition(when: Condition, config: ModelConfig, name: string): void {
+  checkProbe(when, config, name);
+  const { above = -Infinity, below = Infinity } = when;
+  if (
+    Number.isNaN(above) ||
+    Number.isNaN(below) ||
+    above >= below ||
+    (above === -Infinity && below === Infinity)
+  ) {
+    throw new UsageError(
+      `${name}: expected "above", "below", or both with above < below, got above ${when.above ?? 'none'} and below ${when.below ?? 'none'}`,
+    );
+  }
 }
 
 function checkStrength(entry: Intervention, name: string): void {
@@ -194,12 +263,6 @@ function unit(vector: ArrayLike<number>): Float32Array {
 function unit64(vector: ArrayLike<number>): Float64Array {
   const length = Math.sqrt(dot(vector, vector));
   return Float64Array.from(vector, (x) => x / length);
-}
-
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
 }
 
 function addScaled(target: Float64Array, other: Float64Array, factor: number): void {

@@ -10,6 +10,10 @@ export interface TokenPlace {
   readonly id: number;
   /** Whether it belongs to a thought of the reply that poolings leave out. */
   readonly thought?: boolean;
+  /** Of a prompt's token: whether it leads into an earlier reply that is steered, or belongs to one. */
+  readonly earlier?: 'before' | 'reply';
+  /** Which of the row's gates are open at this token; absent: none is. */
+  readonly open?: readonly boolean[];
 }
 
 /** Whether `positions` takes in the token at `place`. */
@@ -21,15 +25,19 @@ export function covers(positions: Positions, place: TokenPlace, endsSentence: Se
     case 'prompt':
       return index < promptLength;
     case 'response':
-      return index >= promptLength - 1;
+      return index >= promptLength - 1 || place.earlier !== undefined;
     case 'boundary':
-      return (
-        index === promptLength - 1 ||
-        (index >= promptLength && endsSentence !== null && endsSentence(place.id))
-      );
+      return place.earlier === 'before' || isBoundary(place, endsSentence);
     default:
       return positions satisfies never;
   }
+}
+
+/** Whether a reply is decided at the token: the last of the prompt, or one that ends a sentence of the reply. */
+function isBoundary(place: TokenPlace, endsSentence: SentenceEnd): boolean {
+  const { index, promptLength, earlier } = place;
+  if (index === promptLength - 1) return true;
+  return (index >= promptLength || earlier === 'reply') && endsSentence !== null && endsSentence(place.id);
 }
 
 /** Whether a pooling takes in the token at `place`. */
@@ -43,7 +51,7 @@ export function pools(pooling: Pooling, place: TokenPlace, endsSentence: Sentenc
     case 'prompt_last':
       return index === promptLength - 1;
     case 'boundary_mean':
-      return place.thought !== true && covers('boundary', place, endsSentence);
+      return place.thought !== true && isBoundary(place, endsSentence);
     default:
       return pooling satisfies never;
   }

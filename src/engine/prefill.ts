@@ -3,7 +3,9 @@ import { EditFeeds } from './edit-feeds.ts';
 import { type InterventionPlan, noInterventions } from './interventions.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { TokenPlace } from './positions.ts';
+import { ProbeFeeds } from './probe-feeds.ts';
 import { noPositions, paddedLength, type Runtime, type StepResult } from './runtime.ts';
+import type { Probe } from './types.ts';
 
 /** A prompt to run. */
 export interface PrefillRow {
@@ -11,6 +13,8 @@ export interface PrefillRow {
   readonly plan: InterventionPlan;
   /** Equal for rows whose prompts run under equal interventions, so that they can share what is computed. */
   readonly planKey: number;
+  /** What the prompt's last token is projected on. */
+  readonly probes: readonly Probe[];
 }
 
 /** What a prompt leaves behind, besides its keys and values in the cache. */
@@ -19,6 +23,8 @@ export interface PrefillResult {
   readonly logits: Float32Array;
   /** Residuals `[L+1, width]`: the prompt's mean and its last token; null where nothing is captured. */
   readonly prompt: { readonly mean: Float32Array; readonly last: Float32Array } | null;
+  /** Projections of the last token, `[probes]`. */
+  readonly projections: Float32Array;
 }
 
 export interface PrefillOptions {
@@ -110,8 +116,12 @@ export class Prefill {
   /** First prompts of any lengths in one step. */
   private async runTogether(rows: readonly PrefillRow[], first: number): Promise<PrefillResult[]> {
     const stepRows = this.runtime.fillBatch(
-      rows.map((row) => ({ tokens: row.prompt, plan: row.plan })),
-      { tokens: [filler], plan: noInterventions },
+      rows.map((row) => ({ tokens: row.prompt, plan: row.plan, probes: row.probes })),
+      { tokens: [filler], plan: noInterventions, probes: [] },
+    );
+    const probes = ProbeFeeds.of(
+      this.runtime.config,
+      stepRows.map((row) => row.probes),
     );
     const positions = paddedLength(stepRows);
     const result = await this.runtime.step({
@@ -130,8 +140,12 @@ export class Prefill {
       ),
       stages: Math.max(...stepRows.map((row) => row.plan.stages)),
       adapter: this.options.adapter,
+      probes,
     });
-    return rows.map((_, b) => this.read(result, b, 1));
+    return rows.map(({ prompt }, b) => {
+      const projections = probes.read(result.projections, b, prompt.length - 1, positions);
+      return { ...this.read(result, b, 1), projections };
+    });
   }
 
   /** The beginning with the first row, copied to the others, and then the rest of each. */
@@ -156,24 +170,32 @@ export class Prefill {
   /** One prompt from token `from` on, in pieces; only one that begins the prompt, and can be padded, may be odd. */
   private async *runPieces(row: PrefillRow, slot: number, from: number): AsyncGenerator<void, PrefillResult> {
     const { prompt } = row;
+    const probes = ProbeFeeds.of(this.runtime.config, [row.probes]);
     const means: Float32Array[] = [];
     for (let at = from; ; ) {
       const odd = at === 0 ? prompt.length % 2 : 0;
       const left = prompt.length - at;
       const size = left <= pieceTokens ? left : pieceTokens - odd;
-      const result = await this.runPiece(row, slot, prompt.slice(at, at + size));
+      const piece = prompt.slice(at, at + size);
+      const result = await this.runPiece(row, slot, piece, probes);
       const { logits, prompt: residuals } = this.read(result, 0, this.runtime.batchMultiple);
       if (residuals !== null) means.push(residuals.mean);
       yield;
       at += size;
       if (at < prompt.length) continue;
-      return { logits, prompt: residuals === null ? null : { mean: sum(means), last: residuals.last } };
+      const projections = probes.read(result.projections, 0, piece.length - 1, positionsOf(piece));
+      const kept = residuals === null ? null : { mean: sum(means), last: residuals.last };
+      return { logits, prompt: kept, projections };
     }
   }
 
-  private runPiece(row: PrefillRow, slot: number, piece: readonly TokenPlace[]): Promise<StepResult> {
-    const begins = (piece[0] as TokenPlace).index === 0;
-    const positions = begins ? paddedLength([{ tokens: piece }]) : piece.length;
+  private runPiece(
+    row: PrefillRow,
+    slot: number,
+    piece: readonly TokenPlace[],
+    probes: ProbeFeeds,
+  ): Promise<StepResult> {
+    const positions = positionsOf(piece);
     const last = BigInt(piece.length - 1);
     // The head takes token rows in pairs too, where the other products do.
     const count = this.runtime.batchMultiple;
@@ -187,6 +209,7 @@ export class Prefill {
       edits: new EditFeeds(this.runtime.config, [row.plan]),
       stages: row.plan.stages,
       adapter: this.options.adapter,
+      probes,
     });
   }
 
@@ -206,7 +229,7 @@ export class Prefill {
   }
 
   /** Results of batch row `b`, whose logits stand in row `b * queries`. */
-  private read(result: StepResult, b: number, queries: number): PrefillResult {
+  private read(result: StepResult, b: number, queries: number): Omit<PrefillResult, 'projections'> {
     const { vocabSize, layers, width } = this.runtime.config;
     const at = b * queries * vocabSize;
     const size = (layers + 1) * width;
@@ -216,6 +239,12 @@ export class Prefill {
       prompt: this.options.capturing ? { mean: reading(2 * b), last: reading(2 * b + 1) } : null,
     };
   }
+}
+
+/** Length of a piece's position axis: only one that begins a prompt can be padded. */
+function positionsOf(piece: readonly TokenPlace[]): number {
+  const begins = (piece[0] as TokenPlace).index === 0;
+  return begins ? paddedLength([{ tokens: piece }]) : piece.length;
 }
 
 /** Length of the beginning that two prompts have in common, 0 where their interventions differ. */

@@ -87,7 +87,10 @@ function editAlong(h: Float64Array, intervention: Intervention): Float64Array {
   const u = unit(intervention.vector);
   const p = dot(h, u);
   const { add, min, max } = amounts(intervention);
-  return moveAlong(h, u, add + Math.min(max, Math.max(min, p)) - p);
+  const moved = moveAlong(h, u, add + Math.min(max, Math.max(min, p)) - p);
+  if (!('keepNorm' in intervention)) return moved;
+  const ratio = norm(h) / norm(moved);
+  return moved.map((value) => value * ratio);
 }
 
 function amounts(intervention: Intervention): { add: number; min: number; max: number } {

@@ -6,7 +6,7 @@ import type { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
 import type { PrefillRow } from './prefill.ts';
 import type { StopWatch } from './stop-strings.ts';
-import type { FinishReason, Generated, TokenEvent, TokenLogprobs } from './types.ts';
+import type { FinishReason, Generated, Probe, TokenEvent, TokenLogprobs } from './types.ts';
 
 /** A token drawn for a row, with what is to be reported of it. */
 export interface DrawnToken {
@@ -22,6 +22,8 @@ export interface RowSettings {
   readonly capturing: boolean;
   /** Whether log-probabilities are part of the result. */
   readonly reporting: boolean;
+  /** How many of a row's probes, the first ones, are part of the result. */
+  readonly projected: number;
   readonly onToken: ((event: TokenEvent) => void) | undefined;
 }
 
@@ -48,6 +50,8 @@ export class RunningRow implements PrefillRow {
   readonly planKey: number;
   readonly pool: PoolAccumulator;
   readonly random: Random;
+  /** Those that the caller asked for, then the gates. */
+  readonly probes: readonly Probe[];
   private readonly start: RowStart;
   private readonly settings: RowSettings;
   private readonly ids: number[] = [];
@@ -55,6 +59,10 @@ export class RunningRow implements PrefillRow {
   private finished: FinishReason | null = null;
   /** Whether the last token belongs to a thought that is left out. */
   private thought = false;
+  /** `[probes asked for]` a token that was fed. */
+  private readonly projections: Float32Array[] = [];
+  /** Which gates the token that was fed last has opened. */
+  private open: readonly boolean[] = [];
 
   constructor(start: RowStart, settings: RowSettings) {
     this.index = start.index;
@@ -63,6 +71,7 @@ export class RunningRow implements PrefillRow {
     this.planKey = start.planKey;
     this.pool = start.pool;
     this.random = start.random;
+    this.probes = start.probes;
     this.start = start;
     this.settings = settings;
   }
@@ -71,7 +80,13 @@ export class RunningRow implements PrefillRow {
   get last(): TokenPlace {
     const length = this.prompt.length;
     const id = this.ids.at(-1) as number;
-    return { id, index: length + this.ids.length - 1, promptLength: length, thought: this.thought };
+    return {
+      id,
+      index: length + this.ids.length - 1,
+      promptLength: length,
+      thought: this.thought,
+      open: this.open,
+    };
   }
 
   get done(): boolean {
@@ -88,6 +103,16 @@ export class RunningRow implements PrefillRow {
   *seen(): Generator<number> {
     for (const place of this.prompt) yield place.id;
     yield* this.ids;
+  }
+
+  /** Takes the projections `[probes]` of the token that was fed, which decide what acts on the next one. */
+  project(values: Float32Array): void {
+    const { projected } = this.settings;
+    if (projected > 0) this.projections.push(values.slice(0, projected));
+    this.open = this.plan.gates.map(({ above, below }, i) => {
+      const value = values[projected + i] as number;
+      return value > above && value < below;
+    });
   }
 
   /** Takes the token that was drawn; null, where none was wanted, ends the row. */
@@ -111,6 +136,7 @@ export class RunningRow implements PrefillRow {
       id,
       text,
       ...(report && { logprob: report.logprob }),
+      ...(this.projections.length > 0 && { projections: this.projections.at(-1) as Float32Array }),
     });
     if (stopped) this.finished = 'stop';
     // A token's residual exists once it is fed, so a captured row is fed once more at its limit.
@@ -125,6 +151,7 @@ export class RunningRow implements PrefillRow {
       text: this.text(),
       finishReason: this.finished ?? 'length',
       pooled: this.pool.pooled(),
+      ...(this.settings.projected > 0 ? { projections: joined(this.projections) } : {}),
       ...(this.settings.reporting ? { logprobs: this.logprobs } : {}),
     };
   }
@@ -139,4 +166,14 @@ export class RunningRow implements PrefillRow {
     if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
     return watch.text;
   }
+}
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    all.set(row, at);
+    at += row.length;
+  }
+  return all;
 }

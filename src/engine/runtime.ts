@@ -12,7 +12,9 @@ import type { SentenceEnd, TokenPlace } from './positions.ts';
 import { LogitReader } from './logit-reader.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
 import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
+import { ProbeFeeds } from './probe-feeds.ts';
 import { floatData, openSession, runSession } from './session.ts';
+import type { Probe } from './types.ts';
 import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
 /** Rotary tables grow with the context; longer rows are run by asking for a longer context. */
@@ -63,6 +65,8 @@ export interface Step {
   /** Stages that the step's interventions need. */
   readonly stages: number;
   readonly adapter: Adapter | undefined;
+  /** What the rows are projected on; default: nothing. */
+  readonly probes?: ProbeFeeds;
   /** Where the logits are to be written, at least `[batch, query, vocabulary]` long; default: memory of their own. */
   readonly logits?: Float32Array;
 }
@@ -74,6 +78,8 @@ export interface StepResult {
   readonly tokens: Float32Array;
   /** `[batch, query, vocabulary]`. */
   readonly logits: Float32Array;
+  /** As `ProbeFeeds.read` reads them. */
+  readonly projections: Float32Array;
 }
 
 /**
@@ -113,7 +119,7 @@ export class Runtime {
     this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
     this.thinkTokens = thinkTokensOf(tokenizer);
     this.context = options.context ?? Math.min(this.config.maxPositions, defaultContextLimit);
-    this.room = { stages: 1, adapters: false };
+    this.room = { stages: 1, adapters: false, norms: false };
   }
 
   /** @throws ModelError where the runtime refuses the model. */
@@ -157,7 +163,8 @@ export class Runtime {
   }
 
   private async runStep(step: Step): Promise<StepResult> {
-    await this.makeRoom({ stages: step.stages, adapters: step.adapter !== undefined });
+    const adapters = step.adapter !== undefined;
+    await this.makeRoom({ stages: step.stages, adapters, norms: step.edits.keepsNorm });
     if (this.session === null) throw closed();
     const { positions } = step;
     const feeds: Record<string, Tensor> = {
@@ -169,11 +176,13 @@ export class Runtime {
         this.endsSentence,
       ),
       ...this.adapterFeeds(step.adapter),
+      ...(step.probes ?? ProbeFeeds.of(this.config, step.rows.map(nothing))).feeds,
     };
     const fetches: Record<string, Tensor | null> = {
       [names.taps]: null,
       [names.tokens]: null,
       [names.logits]: this.logitsTensor(step),
+      [names.projections]: null,
     };
     step.cache.forEach((block, i) => {
       for (const part of ['key', 'value'] as const) {
@@ -186,6 +195,7 @@ export class Runtime {
       taps: floatData(results[names.taps]),
       tokens: floatData(results[names.tokens]),
       logits: floatData(results[names.logits]),
+      projections: floatData(results[names.projections]),
     };
   }
 
@@ -244,9 +254,11 @@ export class Runtime {
     const wider = {
       stages: Math.max(this.room.stages, needed.stages),
       adapters: this.room.adapters || needed.adapters,
+      norms: this.room.norms || needed.norms,
     };
     if (this.session === null) return;
-    if (wider.stages === this.room.stages && wider.adapters === this.room.adapters) return;
+    const { stages, adapters, norms } = this.room;
+    if (wider.stages === stages && wider.adapters === adapters && wider.norms === norms) return;
     this.room = wider;
     // Released first: two sessions would hold the weights twice.
     await this.session.release();
@@ -265,6 +277,11 @@ export class Runtime {
   private threads(): number {
     return Math.min(this.options.threads ?? worthwhileThreads(this.weights), this.config.heads);
   }
+}
+
+/** Of a row that is projected on nothing. */
+function nothing(): readonly Probe[] {
+  return [];
 }
 
 function closed(): EngineError {

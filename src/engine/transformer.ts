@@ -9,6 +9,7 @@ import {
   blockScope,
   type EditPart,
   headLogits,
+  keepLength,
   transformerBlock,
 } from './block.ts';
 import type { QuantisedOrPlainSource } from './quantised-weights.ts';
@@ -24,6 +25,8 @@ export interface GraphRoom {
   readonly stages: number;
   /** Whether every product has a LoRA beside it (one of zeros where a call brings none). */
   readonly adapters: boolean;
+  /** Whether edits can keep the residual's length. */
+  readonly norms: boolean;
 }
 
 /** Columns up to which the runtime takes a sum in pieces of equal length whatever the batch. */
@@ -44,6 +47,9 @@ export const names = {
   taps: 'taps',
   tokens: 'tokens',
   logits: 'logits',
+  projections: 'projections',
+  probe: (layer: number): string => `probe.${layer}`,
+  keep: (layer: number, stage: number): string => `edit.${layer}.${stage}.keep`,
   past: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/past.${part}`,
   present: (block: number, part: 'key' | 'value'): string => `${blockScope(block)}/present.${part}`,
   edit: (layer: number, stage: number, part: EditPart): string => `edit.${layer}.${stage}.${part}`,
@@ -61,10 +67,11 @@ export function rotatesInside(config: ModelConfig): boolean {
  *
  * Inputs: `ids` [batch, position]; `seqlens` [batch], tokens in the cache after this step less one; `total` [1],
  * the longest of them plus one; `pool` [batch, reading, position], weights of the taps; `logit_index`
- * [batch, query] and `token_index` [batch, token], positions whose logits and residuals are wanted; the cache
+ * [batch, query] and `token_index` [batch, token], positions whose logits and residuals are wanted; `probe.*`
+ * [batch, probe, width], half of the directions that each layer is projected on; the cache
  * `past.*` [batch, kvHeads, capacity, headSize]; `edit.*`, the interventions; `lora.*`, the adapter. Outputs: `taps`
  * [batch, reading, layer, width] and `tokens` [batch, token, layer, width], row l of the third axis being layer l;
- * `logits` [batch, query, vocabulary]; `present.*`, to be bound to the past's buffers.
+ * `logits` [batch, query, vocabulary]; `projections` [batch, position, probe], by layer; `present.*`, to be bound to the past's buffers.
  *
  * A row's bits must not depend on its neighbours. The runtime's products with packed weights give that by
  * themselves. Its products of two run-time tensors cut their sums where the number of columns tells them to, and
@@ -123,6 +130,14 @@ class TransformerBuilder implements BlockParts {
     const stack = (values: Value[]): Value => g.concat(values, 2); // [batch, …, layer, width]
     g.output(names.taps, stack(layers.map((layer) => this.tap(layer))));
     g.output(names.tokens, stack(layers.map((layer) => g.unsqueeze(g.gatherRows(layer, tokenIndex), [2]))));
+    g.output(
+      names.projections,
+      g.concat(
+        layers.map((layer, l) => this.project(l, layer)),
+        2,
+        { length: 'probes' },
+      ),
+    );
     const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
     g.output(names.logits, headLogits(this, g.gatherRows(hidden, index))); // [batch, query, vocabulary]
     return g.build();
@@ -176,9 +191,20 @@ class TransformerBuilder implements BlockParts {
     let edited = hidden;
     for (let stage = 0; stage < this.room.stages; stage++) {
       const shapes = editShapes('batch', `directions.${layer}.${stage}`, config.width);
+      const before = edited;
       edited = applyEdits(g, edited, (part) => g.input(names.edit(layer, stage, part), 'f32', shapes[part]));
+      if (!this.room.norms) continue;
+      const keep = g.input(names.keep(layer, stage), 'f32', ['batch', 'position', 1]);
+      edited = keepLength(g, before, edited, keep);
     }
     return edited;
+  }
+
+  /** Dot products with a layer's probes, none or `narrow` of them: `[batch, position, probe]`. */
+  private project(layer: number, hidden: Value): Value {
+    const { g, config } = this;
+    const probes = g.input(names.probe(layer), 'f32', ['batch', `probes.${layer}`, config.width]);
+    return g.matMul(hidden, probes, { transposeB: true, alpha: 1 / productFactor });
   }
 
   /** Weighted sums over positions; as hᵀ poolᵀ, because readings are few and the width is not. */

@@ -21,11 +21,33 @@ interface InterventionTarget {
   readonly vector: ArrayLike<number>;
   /** Default `all`. */
   readonly positions?: Positions;
+  /** Acts on reply tokens only, and on those alone whose predecessor fulfils this; generation only. */
+  readonly when?: Condition;
 }
 
-/** h ← h + coef · v. */
+/**
+ * A direction whose projection p = h·v/‖v‖ is read at every token, after the interventions of its layer.
+ */
+export interface Probe {
+  /** 0 … L. */
+  readonly layer: number;
+  /** `[width]`, not all zeros. */
+  readonly vector: ArrayLike<number>;
+}
+
+/**
+ * Holds at a token where its projection is above `above` and below `below`, whichever are given. What depends on it acts
+ * on the next token: the last prompt token decides for the reply's first, each reply token for the one after it.
+ */
+export interface Condition extends Probe {
+  readonly above?: number;
+  readonly below?: number;
+}
+
+/** h ← h + coef · v; with `keepNorm`, h ← ‖h‖ (h + coef · v) / ‖h + coef · v‖. */
 export interface AddIntervention extends InterventionTarget {
   readonly coef: number;
+  readonly keepNorm?: true;
 }
 /** h ← h − (h·u) u with u = v/‖v‖. */
 export interface AblateIntervention extends InterventionTarget {
@@ -62,6 +84,8 @@ export interface ForwardOptions {
   readonly skipThoughts?: boolean;
   /** Also the residuals of every token, `[tokens, L+1, width]`. */
   readonly tokens?: boolean;
+  /** Also the projections of every token on these, `[tokens, probes]`. */
+  readonly project?: readonly Probe[];
   /** Logits of the last token or of all of them. */
   readonly logits?: 'last' | 'all';
   /** −log p of every response token given what comes before it, 0 elsewhere. */
@@ -78,10 +102,18 @@ export interface ForwardResult {
   readonly pooled: Pooled;
   /** `[tokens, L+1, width]`. */
   readonly tokens?: Float32Array;
+  /** `[tokens, probes]`. */
+  readonly projections?: Float32Array;
   /** `[1 or tokens, vocabulary]`. */
   readonly logits?: Float32Array;
   /** `[tokens]`. */
   readonly nll?: Float32Array;
+}
+
+/** Tokens `start` … `end` − 1 of a prompt. */
+export interface ReplyRange {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** One prompt to continue. */
@@ -90,6 +122,11 @@ export interface GenerateRow {
   /** Names the row's random stream; default: the row's index. Rows keep their text whatever runs beside them. */
   readonly key?: string;
   readonly interventions?: readonly Intervention[];
+  /**
+   * Earlier replies in the prompt on which positions `response` and `boundary` act too, as they do in a cache that is kept
+   * while a steered conversation goes on; default: none, so that what was said before is read unsteered.
+   */
+  readonly steeredReplies?: readonly ReplyRange[];
   /** Ends this row alone, as `cancelled`, with what it has. */
   readonly signal?: AbortSignal;
 }
@@ -102,6 +139,8 @@ export interface TokenEvent {
   readonly id: number | null;
   readonly text: string;
   readonly logprob?: number;
+  /** Where asked for: the projections `[probes]` of the token before this one, from whose state it was drawn. */
+  readonly projections?: Float32Array;
 }
 
 /** A chosen token's log-probability under the model, before any sampling option, beside the most likely ones. */
@@ -140,6 +179,8 @@ export interface GenerateOptions {
   readonly capture?: readonly Pooling[];
   /** Leave the reply's `<think>` spans out of `response_mean` and `boundary_mean`; needs such tokens, else nothing is left out. */
   readonly skipThoughts?: boolean;
+  /** Projections of the last prompt token and of every reply token on these, read while generating. */
+  readonly project?: readonly Probe[];
   readonly adapter?: Adapter;
   /** Most rows that run side by side; fewer where the memory for their keys and values ends. */
   readonly batchRows?: number;
@@ -162,6 +203,8 @@ export interface Generated {
   readonly text: string | null;
   readonly finishReason: FinishReason;
   readonly pooled: Pooled;
+  /** `[1 + tokens fed, probes]`, where asked for: the last prompt token's, then the reply's. */
+  readonly projections?: Float32Array;
   /** One a token, where asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
 }

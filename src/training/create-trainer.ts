@@ -62,6 +62,10 @@ export function planStep(model: TrainingModel, options: TrainerOptions): StepPla
   const { method, interventions = [], penalty, kl, recompute = false } = options;
   if (kl !== undefined && !(kl.weight >= 0 && Number.isFinite(kl.weight)))
     throw new UsageError(`expected a finite KL weight ≥ 0, got ${kl.weight}`);
+  if (interventions.some((one) => one.when !== undefined || 'keepNorm' in one))
+    throw new UsageError(
+      'expected interventions of the linear form while training, got one with "when" or "keepNorm"; leave them out',
+    );
   return {
     interventions: planInterventions(interventions, model.config, endsSentence(model) !== null),
     keep: method.kind === 'lora' ? 1 - (method.dropout ?? 0) : 1,

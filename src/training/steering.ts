@@ -145,7 +145,8 @@ async function resolvePenalty(entry: PenaltyEntry, checkpoint: Checkpoint): Prom
 }
 
 function describe(intervention: Intervention): JsonValue {
-  const { vector, ...rest } = intervention;
+  // Conditions are refused when the trainer is made; see `planStep`.
+  const { vector, when: _, ...rest } = intervention;
   return { ...rest, vector_sha256: directionHash(vector) };
 }
 

@@ -147,6 +147,7 @@ export function anyInterventions(
   const strength = fc.integer({ min: -8, max: 8 }).map((n) => n / 4);
   const kind = fc.oneof(
     strength.map((coef) => ({ coef })),
+    strength.map((coef) => ({ coef, keepNorm: true }) as const),
     fc.constant({ ablate: true } as const),
     fc.record({ min: strength }),
     fc.record({ max: strength }),
