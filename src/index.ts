@@ -27,7 +27,6 @@ export { doctor } from './apps/doctor.ts';
 export type { DoctorReport } from './apps/doctor.ts';
 export { pull } from './apps/pull.ts';
 export type { PulledModel, PullOptions } from './apps/pull.ts';
-export { readInterventions } from './apps/intervention-spec.ts';
 export { loadFromCheckpoint, loadModel } from './engine/load.ts';
 export type { LanguageModel, LoadOptions } from './engine/model.ts';
 export { poolings } from './engine/types.ts';
@@ -35,6 +34,7 @@ export type {
   AblateIntervention,
   AddIntervention,
   ClampIntervention,
+  Condition,
   FinishReason,
   ForwardOptions,
   ForwardResult,
@@ -46,6 +46,8 @@ export type {
   Pooled,
   Pooling,
   Positions,
+  Probe,
+  ReplyRange,
   TokenEvent,
   TokenLogprobs,
 } from './engine/types.ts';
@@ -78,8 +80,32 @@ export type { OpenJudgeOptions } from './persona/judges/open-judge.ts';
 export type { JudgeProvider, JudgeSource } from './persona/judge.ts';
 export { loadTrait, parseTrait, resolveTrait } from './persona/trait.ts';
 export type { Trait, TraitFile } from './persona/trait.ts';
+export { baselineOf, calibrated, distributionOf, valueAt } from './persona/projection/baseline.ts';
+export type { Calibrated } from './persona/projection/baseline.ts';
+export { projectRows } from './persona/projection/project.ts';
+export type { ProjectedRow, ProjectOptions, TurnProjection } from './persona/projection/project.ts';
+export { encodeConversationRow, toProjectionRow } from './persona/projection/rows.ts';
+export type { DecidedAt, ProjectionRow, TurnSpan } from './persona/projection/rows.ts';
+export { originNotes, watch, watchVectors } from './persona/projection/watch.ts';
+export type { Watched, WatchOptions } from './persona/projection/watch.ts';
+export { resolveSteering } from './persona/steering/resolve.ts';
+export type { Addition, ResolvedSteering, ResolveOptions } from './persona/steering/resolve.ts';
+export { parseSteering, readSteering } from './persona/steering/spec.ts';
+export type {
+  AblateEntry,
+  AddEntry,
+  ClampEntry,
+  SteeringCondition,
+  SteeringEntry,
+  SteeringSpec,
+  Threshold,
+  VectorReference,
+} from './persona/steering/spec.ts';
+export { findVector, loadVector, vectorNames } from './persona/vector-folder.ts';
 export { PersonaVector } from './persona/vector.ts';
 export type { VectorMetadata } from './persona/vector.ts';
+export { readBaseline, writeBaseline } from './store/baseline-file.ts';
+export type { Baseline, BaselineVector, CalibratedPlace, Distribution } from './store/baseline-file.ts';
 export { parseTrainConfig, readTrainConfig } from './training/config.ts';
 export type { TrainConfig } from './training/config.ts';
 export { mergeAdapter } from './training/merge-adapter.ts';

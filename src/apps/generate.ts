@@ -1,7 +1,13 @@
 import { planInterventions } from '../engine/interventions.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
 import type { Dtype, LanguageModel, LoadOptions } from '../engine/model.ts';
-import type { FinishReason, GenerateOptions, Intervention, TokenEvent } from '../engine/types.ts';
+import type {
+  FinishReason,
+  GenerateOptions,
+  GenerateRow,
+  Intervention,
+  TokenEvent,
+} from '../engine/types.ts';
 import { DataError, EngineError } from '../errors.ts';
 import { loadAdapter } from '../model/adapter.ts';
 import { encodeChat, encodeRawPrompt } from '../model/chat.ts';
@@ -9,6 +15,9 @@ import type { ChatMessage } from '../model/chat-template.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { defined } from '../util/defined.ts';
+import { encodeConversationRow } from '../persona/projection/rows.ts';
+import { resolveSteering } from '../persona/steering/resolve.ts';
+import type { SteeringSpec } from '../persona/steering/spec.ts';
 import { requireTokenizer } from './messages.ts';
 
 /** What is to be continued: ids as they are, raw text (BOS as the tokenizer adds it), or a conversation. */
@@ -48,6 +57,8 @@ export interface GenerateTextOptions {
   /** Folder of a LoRA adapter. */
   readonly adapter?: string;
   readonly interventions?: readonly Intervention[];
+  /** Steers by vectors that are named; acts after `interventions`. */
+  readonly steering?: SteeringSpec;
   /** Called with the text as it comes, in whole characters; never where the model has no tokenizer. */
   readonly onText?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -74,21 +85,50 @@ export function defaultMaxTokens({ config }: Pick<Checkpoint, 'config'>, promptT
  * @throws UsageError, DataError or ModelError for input that cannot be run, before any weight is loaded.
  */
 export async function generate(options: GenerateTextOptions): Promise<GeneratedText> {
-  const { model: given, interventions = [] } = options;
+  const { model: given } = options;
   const checkpoint = typeof given === 'string' ? await loadCheckpoint(given) : given.checkpoint;
-  const ids = encodeInput(options.input, checkpoint);
-  const { notes } = planInterventions(interventions, checkpoint.config, checkpoint.tokenizer !== null);
-  const engineOptions = await toEngineOptions(options, checkpoint, ids.length);
+  const { row, notes } = await steeredRow(options, checkpoint);
+  const engineOptions = await toEngineOptions(options, checkpoint, row.ids.length);
   const model =
     typeof given === 'string' ? await loadFromCheckpoint(checkpoint, loadOptions(options)) : given;
   try {
-    for await (const result of model.generate([{ ids, interventions }], engineOptions)) {
+    for await (const result of model.generate([row], engineOptions)) {
       return { ids: result.ids, text: result.text, finishReason: result.finishReason, notes };
     }
   } finally {
     if (model !== given) await model.close();
   }
   throw new EngineError('expected one result from the engine, got none');
+}
+
+async function steeredRow(
+  { input, interventions = [], steering }: GenerateTextOptions,
+  checkpoint: Checkpoint,
+): Promise<{ readonly row: GenerateRow; readonly notes: readonly string[] }> {
+  const resolved = steering === undefined ? null : await resolveSteering(steering, checkpoint);
+  const all = [...interventions, ...(resolved?.interventions ?? [])];
+  const { notes } = planInterventions(all, checkpoint.config, checkpoint.tokenizer !== null);
+  const prompt =
+    resolved?.history === 'steered'
+      ? steeredHistory(input, checkpoint)
+      : { ids: encodeInput(input, checkpoint) };
+  return {
+    row: { ...prompt, interventions: all },
+    notes: [...new Set([...(resolved?.notes ?? []), ...notes])],
+  };
+}
+
+/** A conversation's prompt, with its earlier replies marked as steered. */
+function steeredHistory(
+  input: GenerateInput,
+  checkpoint: Checkpoint,
+): Pick<GenerateRow, 'ids' | 'steeredReplies'> {
+  if (!('messages' in input)) return { ids: encodeInput(input, checkpoint) };
+  const { ids, turns } = encodeConversationRow(checkpoint, input.messages);
+  return {
+    ids,
+    steeredReplies: turns.filter(({ pending }) => !pending).map(({ start, end }) => ({ start, end })),
+  };
 }
 
 function loadOptions({ dtype, blockSize, onNotice }: GenerateTextOptions): LoadOptions {

@@ -20,6 +20,8 @@ export interface ReplySpan {
   readonly start: number;
   /** Behind the last token. */
   readonly end: number;
+  /** Behind the last of its words: `end`, less the token that ends the turn. */
+  readonly wordsEnd: number;
 }
 
 export interface EncodedTurns {
@@ -191,7 +193,7 @@ function encodeLocated(
 ): Pick<EncodedTurns, 'ids' | 'replies'> {
   const { tokenizer, marker } = encoder;
   const ids: number[] = [];
-  const replies: ReplySpan[] = [];
+  const replies: Omit<ReplySpan, 'wordsEnd'>[] = [];
   const endToken = firstControl(rendered.slice(located.at(-1)!.end), tokenizer);
   for (const [i, reply] of located.entries()) {
     const before = located[i - 1];
@@ -222,11 +224,13 @@ function firstControl(text: string, tokenizer: TextTokenizer): number | null {
 
 /** Moves the end of a reply behind the token that ends its turn, if that is the next control token. */
 function closeReply(
-  span: ReplySpan,
+  span: Omit<ReplySpan, 'wordsEnd'>,
   ids: readonly number[],
   { next, endToken, controls }: { next: number; endToken: number | null; controls: ReadonlySet<number> },
 ): ReplySpan {
   const from = span.end;
   const place = ids.findIndex((id, i) => i >= from && i < next && controls.has(id));
-  return place >= 0 && ids[place] === endToken ? { ...span, end: place + 1 } : span;
+  return place >= 0 && ids[place] === endToken
+    ? { ...span, end: place + 1, wordsEnd: span.end }
+    : { ...span, wordsEnd: span.end };
 }

@@ -52,7 +52,7 @@ describe('projections of given text', () => {
     const rows = [9, 4].map((length) => ({ ids: randomIds(length, vocabSize, length), interventions }));
     for (const result of await collect(tiny.model.forward(rows, { project: many, tokens: true }))) {
       expect(result.projections).toHaveLength(rows[result.index]!.ids.length * many.length);
-      expect(relativeError(result.projections!, byHand(result, many))).toBeLessThan(1e-5);
+      expect(relativeError(result.projections, byHand(result, many))).toBeLessThan(1e-5);
     }
   });
 
@@ -103,7 +103,7 @@ describe('projections of a reply', () => {
     const [pass] = await collect(tiny.model.forward([{ ids: [...ids, ...reply!.ids] }], { project }));
     const expected = pass!.projections!.subarray((ids.length - 1) * project.length);
     expect(reply!.projections).toHaveLength((1 + reply!.ids.length) * project.length);
-    expect(relativeError(reply!.projections!, expected)).toBeLessThan(1e-4);
+    expect(relativeError(reply!.projections, expected)).toBeLessThan(1e-4);
     // A token comes with the state that it was drawn from.
     expect(events.flat()).toEqual([...reply!.projections!.subarray(0, reply!.ids.length * project.length)]);
   });
@@ -142,7 +142,7 @@ describe('interventions under a condition', () => {
       [look],
     );
     expect(watched!.ids).toEqual(conditional!.ids);
-    expect(relativeError(watched!.projections!, pass!.projections!.subarray(ids.length - 1))).toBeLessThan(
+    expect(relativeError(watched!.projections, pass!.projections!.subarray(ids.length - 1))).toBeLessThan(
       1e-4,
     );
   });

@@ -36,7 +36,7 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
     .addOption(dtypeOption)
     .addOption(blockOption)
     .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
-    .option('--intervene <file>', 'interventions on the residual stream, as a JSON list')
+    .option('--intervene <file>', 'where, when and how strongly to steer, as JSON (see docs/steering.md)')
     .addOption(dryRunOption)
     .addOption(rateOption)
     .addOption(noMeasureOption)
@@ -53,12 +53,12 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
         return;
       }
       const { generate } = await import('../../apps/generate.ts');
-      const interventions = await readSpec(intervene);
+      const steering = await readSpec(intervene);
       const streaming = json === true ? {} : { onText: (text: string) => print(printable(text)) };
       const result = await generate({
         ...defined({ ...options, blockSize }),
         onNotice: note,
-        ...interventions,
+        ...steering,
         ...streaming,
         model,
         input,
@@ -98,6 +98,6 @@ async function readSource(source: Source): Promise<GenerateInput> {
 
 async function readSpec(file: string | undefined) {
   if (file === undefined) return {};
-  const { readInterventions } = await import('../../apps/intervention-spec.ts');
-  return { interventions: await readInterventions(file) };
+  const { readSteering } = await import('../../persona/steering/spec.ts');
+  return { steering: await readSteering(file) };
 }
