@@ -13,6 +13,7 @@ import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import { trainCommand } from './commands/train.ts';
 import { traitCommand } from './commands/trait.ts';
+import { vectorCommand } from './commands/vector.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
 import { translateOfficialFlags } from './official-flags.ts';
@@ -61,6 +62,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     traitCommand(context),
     judgeCommand(context),
     rolloutsCommand(),
+    vectorCommand(context),
     trainCommand(context),
     mergeCommand(),
     pullCommand(context),

@@ -40,8 +40,48 @@ describe('PersonaVector', () => {
 
   it('refuses shapes that do not fit', () => {
     const wide = new PersonaVector(1, 3, new Float32Array(6), metadata);
-    expect(() => vector.add(wide)).toThrow('Expected a vector of 1 layers and width 2 to add, got 1 and 3');
+    expect(() => vector.add(wide)).toThrow(
+      'Expected a vector of 1 layers and width 2 to combine with, got 1 and 3',
+    );
     expect(() => new PersonaVector(1, 2, new Float32Array(5), metadata)).toThrow('Expected 2 × 2 numbers');
+  });
+
+  const other = new PersonaVector(1, 2, Float32Array.of(1, 0, 2, 2), { ...metadata, trait: 'brave' });
+
+  it('subtracts, and keeps what is at right angles to another', () => {
+    expect([...vector.subtract(other).data]).toEqual([2, 4, -1, -3]);
+    expect(vector.subtract(other).metadata.trait).toBe('kind − brave');
+    const rest = vector.projectOut(other);
+    // Layer 0 loses its first axis; layer 1 is at right angles already.
+    expect([...rest.data]).toEqual([0, 4, 1, -1]);
+    const nothing = new PersonaVector(1, 2, new Float32Array(4), metadata);
+    expect(vector.projectOut(nothing).equals(vector)).toBe(true);
+  });
+
+  it('adds up its increments to itself', () => {
+    const steps = vector.incremental();
+    expect([...steps.data]).toEqual([3, 4, -2, -5]);
+    expect(steps.metadata).toMatchObject({ trait: 'kind, incremental', recommendedLayer: null });
+  });
+
+  it('compares by layer', () => {
+    expect(vector.cosines(vector.scale(-2))).toEqual([-1, expect.closeTo(-1, 12)]);
+    expect(vector.cosines(new PersonaVector(1, 2, Float32Array.of(0, 0, 1, 1), metadata))).toEqual([null, 0]);
+    expect(vector.equals(vector.scale(1))).toBe(true);
+    expect(vector.equals(vector.scale(1.5))).toBe(false);
+  });
+
+  it('has no direction where the file it came from had none, nor do its sums', () => {
+    const gap = vector.describe({ absentLayers: [1] });
+    expect(gap.usableLayers).toEqual([]);
+    expect(() => gap.direction(1)).toThrow('the file it came from has no direction there');
+    const sum = vector.add(gap);
+    expect([...sum.data]).toEqual([6, 8, 0, 0]);
+    expect(sum.metadata.absentLayers).toEqual([1]);
+    expect(() => gap.incremental()).toThrow('got one without at 1');
+    const normed = vector.describe({ lastRow: 'final_norm' });
+    expect(() => normed.direction(1)).toThrow("taken after the model's final norm");
+    expect(vector.subtract(normed).metadata.lastRow).toBe('final_norm');
   });
 
   it('is a value on disk too', async () => {

@@ -7,17 +7,19 @@ import { describeIssues } from './schema.ts';
 /** What a vector file says of itself. Strings in the file, as the format wants; numbers here. */
 export interface VectorMetadata {
   readonly trait: string;
+  /** `unknown` where the file that the vector was read from does not say. */
   readonly model: string;
   readonly modelRevision: string | null;
-  readonly modelFingerprint: string;
+  /** Hash of the weights; null where the vector was not made here. */
+  readonly modelFingerprint: string | null;
   /** Which of the file's tensors is meant when none is named. */
   readonly pooling: string;
   readonly method: string;
-  /** Pairs of rollouts that the means were taken over, and those that were sampled. */
-  readonly pairsKept: number;
-  readonly pairsTotal: number;
-  /** Trait score and coherence that the filter asked for. */
-  readonly threshold: number;
+  /** Pairs of rollouts that the means were taken over, and those that were sampled; null where nobody says. */
+  readonly pairsKept: number | null;
+  readonly pairsTotal: number | null;
+  /** Trait score and coherence that the filter asked for; null where nobody says. */
+  readonly threshold: number | null;
   /**
    * Mean norm of the kept rollouts' pooled activations by layer, `[L+1]`: the scale of steering strengths. Null where it is
    * not known.
@@ -26,6 +28,45 @@ export interface VectorMetadata {
   readonly recommendedLayer: number | null;
   /** Coefficient of the raw vector. */
   readonly recommendedStrength: number | null;
+  /** Where the vector came from, in words, when it was not made here. */
+  readonly source?: string;
+  /** Layers for which there is no direction, because the format that the vector came in has none; their rows are zeros. */
+  readonly absentLayers?: readonly number[];
+  /** Set where row L was taken after the model's final norm, as in the authors' files, and so is none of the stream. */
+  readonly lastRow?: 'final_norm';
+}
+
+/** The metadata of a vector of which little is known. */
+export function unknownOrigin(known: {
+  readonly trait: string;
+  readonly pooling: string;
+  readonly model: string | undefined;
+}): VectorMetadata {
+  return {
+    trait: known.trait,
+    model: known.model ?? 'unknown',
+    modelRevision: null,
+    modelFingerprint: null,
+    pooling: known.pooling,
+    method: 'unknown',
+    pairsKept: null,
+    pairsTotal: null,
+    threshold: null,
+    residualNorms: null,
+    recommendedLayer: null,
+    recommendedStrength: null,
+  };
+}
+
+/** Why nothing can be added at a layer with this vector, as the end of a sentence; null where it can. */
+export function unusableReason(
+  { layers, metadata }: { readonly layers: number; readonly metadata: VectorMetadata },
+  layer: number,
+): string | null {
+  if (metadata.absentLayers?.includes(layer) === true) return 'the file it came from has no direction there';
+  if (layer === layers && metadata.lastRow === 'final_norm')
+    return `its row was taken after the model's final norm, so it cannot be added to the stream after block ${layer}`;
+  return null;
 }
 
 /** A vector file in memory: one `[L+1, width]` tensor per pooling. */
@@ -50,7 +91,7 @@ const contract = {
 export async function writeVectorFile(path: string, file: VectorFile): Promise<void> {
   const shape = [file.layers + 1, file.width];
   const tensors = [...file.tensors].map(([name, data]) => ({ name, shape, data }));
-  await writeSafetensors(path, tensors, { ...contract, ...toStrings(file.metadata) });
+  await writeSafetensors(path, tensors, toStrings(file.metadata));
 }
 
 /**
@@ -61,8 +102,7 @@ export async function writeVectorFile(path: string, file: VectorFile): Promise<v
  */
 export async function readVectorFile(path: string): Promise<VectorFile> {
   const content = await readSafetensors(path);
-  const parsed = metadataSchema.safeParse(Object.fromEntries(content.metadata));
-  if (!parsed.success) throw notAVector(path, describeIssues(parsed.error));
+  const metadata = parseMetadata(content.metadata, path);
   const tensors = new Map<string, Float32Array>();
   let common: readonly number[] | null = null;
   for (const [name, { shape, data }] of content.tensors) {
@@ -82,7 +122,6 @@ export async function readVectorFile(path: string): Promise<VectorFile> {
       throw notAVector(path, `tensor "${name}" holds numbers that are not finite`);
     tensors.set(name, data);
   }
-  const metadata = fromStrings(parsed.data);
   if (common === null || !tensors.has(metadata.pooling)) {
     throw notAVector(
       path,
@@ -115,16 +154,26 @@ const metadataSchema = z.object({
   trait: z.string(),
   model: z.string(),
   model_revision: z.string().optional(),
-  model_fingerprint: z.string(),
+  model_fingerprint: z.string().optional(),
   pooling: z.string(),
   method: z.string(),
-  pairs_kept: count,
-  pairs_total: count,
-  threshold: number,
+  pairs_kept: count.optional(),
+  pairs_total: count.optional(),
+  threshold: number.optional(),
   residual_norms: numberList.optional(),
   recommended_layer: count.optional(),
   recommended_strength: number.optional(),
+  source: z.string().optional(),
+  absent_layers: numberList.optional(),
+  last_row: z.literal('final_norm').optional(),
 });
+
+/** The inverse of `toStrings`, with the layer contract; ParseError naming the file where a field is missing or odd. */
+export function parseMetadata(strings: ReadonlyMap<string, string>, path: string): VectorMetadata {
+  const parsed = metadataSchema.safeParse(Object.fromEntries(strings));
+  if (!parsed.success) throw notAVector(path, describeIssues(parsed.error));
+  return fromStrings(parsed.data);
+}
 
 function parseOrNull(text: string): unknown {
   try {
@@ -134,7 +183,8 @@ function parseOrNull(text: string): unknown {
   }
 }
 
-function toStrings(metadata: VectorMetadata): Record<string, string> {
+/** The layer contract and what is known of a vector, as strings under the names of the format's metadata. */
+export function toStrings(metadata: VectorMetadata): Record<string, string> {
   const fields: Record<string, string | number | null> = {
     trait: metadata.trait,
     model: metadata.model,
@@ -148,10 +198,13 @@ function toStrings(metadata: VectorMetadata): Record<string, string> {
     residual_norms: metadata.residualNorms === null ? null : JSON.stringify(metadata.residualNorms),
     recommended_layer: metadata.recommendedLayer,
     recommended_strength: metadata.recommendedStrength,
+    source: metadata.source ?? null,
+    absent_layers: metadata.absentLayers === undefined ? null : JSON.stringify(metadata.absentLayers),
+    last_row: metadata.lastRow ?? null,
   };
   // The format's metadata are strings only, so what is not known is left out.
   const known = Object.entries(fields).filter(([, value]) => value !== null);
-  return Object.fromEntries(known.map(([name, value]) => [name, String(value)]));
+  return { ...contract, ...Object.fromEntries(known.map(([name, value]) => [name, String(value)])) };
 }
 
 function fromStrings(fields: z.infer<typeof metadataSchema>): VectorMetadata {
@@ -160,15 +213,18 @@ function fromStrings(fields: z.infer<typeof metadataSchema>): VectorMetadata {
     trait: fields.trait,
     model: fields.model,
     modelRevision: fields.model_revision ?? null,
-    modelFingerprint: fields.model_fingerprint,
+    modelFingerprint: fields.model_fingerprint ?? null,
     pooling: fields.pooling,
     method: fields.method,
-    pairsKept: Number(fields.pairs_kept),
-    pairsTotal: Number(fields.pairs_total),
-    threshold: Number(fields.threshold),
+    pairsKept: optional(fields.pairs_kept),
+    pairsTotal: optional(fields.pairs_total),
+    threshold: optional(fields.threshold),
     residualNorms: fields.residual_norms ?? null,
     recommendedLayer: optional(fields.recommended_layer),
     recommendedStrength: optional(fields.recommended_strength),
+    ...(fields.source !== undefined && { source: fields.source }),
+    ...(fields.absent_layers && { absentLayers: fields.absent_layers }),
+    ...(fields.last_row && { lastRow: fields.last_row }),
   };
 }
 

@@ -171,10 +171,10 @@ describeWithShared("the authors' .pt file", () => {
 
   it('has directions at every layer but the last, whose row is normed', async () => {
     const directions = await loadDirections(file, qwen3);
-    expect(directions).toMatchObject({ name: 'evil_response_avg_diff', layers: 36, recommendedLayer: null });
+    expect(directions).toMatchObject({ name: 'evil', layers: 36, metadata: { recommendedLayer: null } });
     expect(directionAt(directions, 20)).toHaveLength(2560);
     expect(() => directionAt(directions, 36)).toThrow(
-      "row 36 of a .pt file was taken after the model's final norm, so it cannot be added to the stream after block 36; use a layer from 1 to 35",
+      "got 36: its row was taken after the model's final norm, so it cannot be added to the stream after block 36",
     );
   });
 

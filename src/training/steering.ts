@@ -3,6 +3,7 @@ import type { Intervention } from '../engine/types.ts';
 import { DataError } from '../errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { JsonValue } from '../store/schema.ts';
+import { unusableReason } from '../store/vector-file.ts';
 import type { PenaltyEntry, SteeringEntry } from './config-schema.ts';
 import { type TrainConfig, klWeightOf } from './config.ts';
 import { type Directions, directionAt, directionHash, loadDirections, usableLayers } from './directions.ts';
@@ -33,10 +34,7 @@ export async function resolveSteering(
   for (const [name, entry] of entriesOf(config)) {
     const source = await sourceOf(entry, checkpoint);
     interventions.push(...toInterventions(entry, source, name, checkpoint.config.layers));
-    if (entry.layers === 'all' && source.kind === 'file' && source.directions.lastRowNormed)
-      notices.push(
-        `"${source.directions.file}" has no direction of the stream after the last block (its last row was taken after the final norm); layers 1 to ${checkpoint.config.layers - 1} are steered.`,
-      );
+    if (entry.layers === 'all' && source.kind === 'file') notices.push(...unsteered(source.directions));
   }
   const { notes } = planInterventions(interventions, checkpoint.config, checkpoint.tokenizer !== null);
   const penalty = config.penalty === null ? null : await resolvePenalty(config.penalty, checkpoint);
@@ -157,4 +155,18 @@ function describePenalty(penalty: ProjectionPenalty | null): JsonValue {
     vector_sha256: directionHash(vector),
   }));
   return { weight: penalty.weight, directions };
+}
+
+/** A notice of the layers that "all" leaves out, with the reason of the first. */
+function unsteered(directions: Directions): string[] {
+  const usable = usableLayers(directions);
+  const missing = Array.from({ length: directions.layers }, (_, i) => i + 1).filter(
+    (l) => !usable.includes(l),
+  );
+  const [first] = missing;
+  if (first === undefined) return [];
+  const reason = unusableReason(directions, first);
+  return [
+    `"${directions.file}" cannot steer at layer ${missing.join(', ')} (${reason}); the other layers are steered.`,
+  ];
 }

@@ -42,7 +42,7 @@ export async function resolveWatched(
   for (const given of config.watch) {
     const entry = typeof given === 'string' ? { vector: given } : given;
     const directions = await loadDirections(entry.vector, checkpoint.config, entry.pooling);
-    const layer = entry.layer ?? directions.recommendedLayer;
+    const layer = entry.layer ?? directions.metadata.recommendedLayer;
     if (layer === null)
       throw new UsageError(
         `watch: expected a "layer" for "${entry.vector}", which recommends none; add one from 1 to ${checkpoint.config.layers}.`,

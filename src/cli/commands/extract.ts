@@ -133,7 +133,8 @@ async function findTrait(modelName: string, traitName: string, flags: ExtractCom
   return resolveTrait(traitName, { set: flags.traitSet, modelFolder });
 }
 
-async function runExtraction(
+/** Loads the model, runs the extraction that the flags ask for, and closes all. */
+export async function runExtraction(
   modelName: string,
   traitName: string,
   flags: ExtractCommandFlags,
