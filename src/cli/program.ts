@@ -2,6 +2,8 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { activationsCommand } from './commands/activations.ts';
+import { capabilityCommand } from './commands/capability.ts';
+import { datasetsCommand } from './commands/datasets.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { estimateCommand } from './commands/estimate.ts';
 import { extractCommand } from './commands/extract.ts';
@@ -65,6 +67,8 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     vectorCommand(context),
     trainCommand(context),
     mergeCommand(),
+    capabilityCommand(context),
+    datasetsCommand(),
     pullCommand(context),
     doctorCommand(),
   ];

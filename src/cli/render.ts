@@ -30,3 +30,14 @@ export function columns(rows: readonly (readonly string[])[], left: readonly num
     left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!);
   return rows.map((row) => `${row.map(pad).join('   ').trimEnd()}\n`).join('');
 }
+
+/** A share as a person reads it: `73.4 %`. */
+export function percent(share: number | null): string {
+  return share === null ? '–' : `${(100 * share).toFixed(1)} %`;
+}
+
+/** An interval of shares: `70.1 … 76.3 %`. */
+export function percentRange(interval: { readonly lower: number; readonly upper: number } | null): string {
+  if (interval === null) return '–';
+  return `${(100 * interval.lower).toFixed(1)} … ${(100 * interval.upper).toFixed(1)} %`;
+}

@@ -19,6 +19,24 @@ export function meanInterval(values: readonly number[]): MeanInterval {
   return { mean: center, lower: center - half, upper: center + half };
 }
 
+/** Wilson's 95 % interval of a share of `count` trials; null for none. */
+export function wilsonInterval(
+  successes: number,
+  count: number,
+): { readonly lower: number; readonly upper: number } | null {
+  if (count === 0) return null;
+  const share = successes / count;
+  const square = NORMAL_975 ** 2;
+  const center = (share + square / (2 * count)) / (1 + square / count);
+  const half =
+    (NORMAL_975 / (1 + square / count)) *
+    Math.sqrt((share * (1 - share)) / count + square / (4 * count * count));
+  return {
+    lower: successes === 0 ? 0 : center - half,
+    upper: successes === count ? 1 : center + half,
+  };
+}
+
 /**
  * Where one more draw from the distribution of `values` falls in 95 of 100 cases: m ± t · s · √(1 + 1/n), with t the
  * 97.5 % quantile of Student's distribution of n − 1 degrees of freedom. Wider than the spread of the values

@@ -5,19 +5,21 @@ import { DataError } from '../errors.ts';
  * quotes, which all stay as they are. Records end with LF or CRLF; an empty last line is none.
  *
  * @param name How errors call the text.
+ * @param separator What stands between fields: a comma, or the semicolon of some spreadsheets.
  * @throws DataError naming the line where a quote is not closed, or where more text follows one.
  */
-export function parseCsv(text: string, name: string): string[][] {
+export function parseCsv(text: string, name: string, separator: ',' | ';' = ','): string[][] {
   const records: string[][] = [];
   let record: string[] = [];
   let position = text.startsWith('\uFEFF') ? 1 : 0;
   while (position < text.length) {
-    const field = text[position] === '"' ? quotedField(text, position, name) : bareField(text, position);
+    const read = text[position] === '"' ? quotedField : bareField;
+    const field = read(text, position, { name, separator });
     record.push(field.value);
     position = field.end;
-    if (text[position] === ',') {
+    if (text[position] === separator) {
       position++;
-      // A comma at the very end stands before an empty field.
+      // A separator at the very end stands before an empty field.
       if (position === text.length) record.push('');
       else continue;
     }
@@ -37,19 +39,23 @@ export function formatCsv(records: readonly (readonly string[])[]): string {
 
 interface Field {
   readonly value: string;
-  /** Position of the comma or line break behind it. */
+  /** Position of the separator or line break behind it. */
   readonly end: number;
 }
+interface Dialect {
+  readonly name: string;
+  readonly separator: string;
+}
 
-function bareField(text: string, start: number): Field {
+function bareField(text: string, start: number, { separator }: Dialect): Field {
   let end = start;
-  while (end < text.length && text[end] !== ',' && text[end] !== '\n') end++;
+  while (end < text.length && text[end] !== separator && text[end] !== '\n') end++;
   const value = text.slice(start, end);
   if (text[end] === '\n' && value.endsWith('\r')) return { value: value.slice(0, -1), end: end - 1 };
   return { value, end };
 }
 
-function quotedField(text: string, start: number, name: string): Field {
+function quotedField(text: string, start: number, { name, separator }: Dialect): Field {
   const pieces: string[] = [];
   for (let from = start + 1; ; ) {
     const quote = text.indexOf('"', from);
@@ -57,8 +63,9 @@ function quotedField(text: string, start: number, name: string): Field {
     pieces.push(text.slice(from, quote));
     if (text[quote + 1] !== '"') {
       const end = quote + 1;
-      if (end < text.length && !/^(?:,|\r?\n)/.test(text.slice(end, end + 2))) {
-        throw malformed(text, end, name, 'expected a comma or the end of the line after a quoted field');
+      if (end < text.length && text[end] !== separator && !/^\r?\n/.test(text.slice(end, end + 2))) {
+        const wanted = separator === ',' ? 'a comma' : 'a semicolon';
+        throw malformed(text, end, name, `expected ${wanted} or the end of the line after a quoted field`);
       }
       return { value: pieces.join('"'), end };
     }
