@@ -1,11 +1,12 @@
 import { adaptedModel } from '../engine/adapted-model.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
 import type { Dtype } from '../engine/model.ts';
-import type { Intervention } from '../engine/types.ts';
 import { UsageError } from '../errors.ts';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { type ChoiceSet, readChoiceSet, worldChoiceSet } from '../persona/capability/choice-set.ts';
 import { type Capability, measureCapability } from '../persona/capability/measure-capability.ts';
+import { resolveSteering } from '../persona/steering/resolve.ts';
+import type { SteeringSpec } from '../persona/steering/spec.ts';
 import { traitSetOf } from '../persona/trait-set.ts';
 import { defined } from '../util/defined.ts';
 
@@ -22,8 +23,8 @@ export interface CapabilityOptions {
   readonly limit?: number;
   /** Folder of a LoRA adapter. */
   readonly adapter?: string;
-  /** Act on every question. */
-  readonly interventions?: readonly Intervention[];
+  /** Acts on every question. */
+  readonly steering?: SteeringSpec;
   readonly dtype?: Dtype;
   readonly blockSize?: 32 | 128;
   /** Takes lines that a user should see. */
@@ -45,16 +46,18 @@ export interface CapabilityResult extends Capability {
  * @throws DataError or UsageError for questions that cannot be used, before the model is loaded.
  */
 export async function capability(options: CapabilityOptions): Promise<CapabilityResult> {
-  const { dtype, blockSize, onNotice, adapter, interventions, signal, onProgress } = options;
+  const { dtype, blockSize, onNotice, adapter, steering, signal, onProgress } = options;
   const checkpoint = await loadCheckpoint(options.model);
   const set = await choiceSetFor(checkpoint, options);
-  for (const notice of set.notices) onNotice?.(notice);
+  const resolved = steering === undefined ? null : await resolveSteering(steering, checkpoint);
+  for (const notice of [...set.notices, ...(resolved?.notes ?? [])]) onNotice?.(notice);
   const base = await loadFromCheckpoint(checkpoint, {
     purpose: 'one-pass',
     ...defined({ dtype, blockSize, onNotice }),
   });
   try {
     const model = adapter === undefined ? base : await adaptedModel(base, adapter);
+    const interventions = resolved?.interventions;
     const measured = await measureCapability(model, set, defined({ interventions, signal, onProgress }));
     return { model: model.checkpoint.id, shots: options.shots ?? 0, ...measured };
   } finally {

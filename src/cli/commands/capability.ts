@@ -21,7 +21,7 @@ export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpt
     .addOption(dtypeOption)
     .addOption(blockOption)
     .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
-    .option('--intervene <file>', 'interventions on the residual stream, as a JSON list')
+    .option('--intervene <file>', 'where, when and how strongly to steer, as JSON (see docs/steering.md)')
     .option('--subjects', 'also print every subject')
     .addOption(dryRunOption)
     .addOption(rateOption)
@@ -40,15 +40,15 @@ export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpt
         printEstimate(await estimateCapability(settings), json === true);
         return;
       }
-      const [{ capability }, { readInterventions }] = await Promise.all([
+      const [{ capability }, { readSteering }] = await Promise.all([
         import('../../apps/capability.ts'),
-        import('../../apps/intervention-spec.ts'),
+        import('../../persona/steering/spec.ts'),
       ]);
-      const interventions = intervene === undefined ? undefined : await readInterventions(intervene);
+      const steering = intervene === undefined ? undefined : await readSteering(intervene);
       const progress = createProgress({ unit: 'questions' });
       try {
         const result = await capability({
-          ...defined({ ...options, adapter, blockSize, interventions }),
+          ...defined({ ...options, adapter, blockSize, steering }),
           model,
           signal,
           onNotice: (line) => noteBeside(progress, line),
