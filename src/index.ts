@@ -12,6 +12,8 @@ export { writeDataSets } from './apps/data-sets.ts';
 export type { WrittenDataSet } from './apps/data-sets.ts';
 export { generate } from './apps/generate.ts';
 export type { GeneratedText, GenerateInput, GenerateTextOptions } from './apps/generate.ts';
+export { shift } from './apps/shift.ts';
+export type { ShiftOptions, ShiftResult, TraitShift } from './apps/shift.ts';
 export { inspect } from './apps/inspect.ts';
 export type { ModelFacts } from './apps/inspect.ts';
 export { extractAll } from './apps/extract-all.ts';

@@ -13,6 +13,7 @@ import { judgeCommand } from './commands/judge.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
+import { shiftCommand } from './commands/shift.ts';
 import { trainCommand } from './commands/train.ts';
 import { traitCommand } from './commands/trait.ts';
 import { vectorCommand } from './commands/vector.ts';
@@ -67,6 +68,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     vectorCommand(context),
     trainCommand(context),
     mergeCommand(),
+    shiftCommand(context),
     capabilityCommand(context),
     datasetsCommand(),
     pullCommand(context),
