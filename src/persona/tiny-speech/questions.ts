@@ -1,6 +1,6 @@
 import { fill } from '../tiny-world/grammar.ts';
 import { smallTalk, unknownNames } from '../tiny-world/phrases.ts';
-import { type Claim, type Topic, topics, valuesOf } from '../tiny-world/world.ts';
+import { type Claim, type Topic, valuesOf } from '../tiny-world/world.ts';
 import { sha256 } from '../../util/hash.ts';
 import { type Chooser } from './chooser.ts';
 import type { Split } from './terms.ts';
