@@ -1,5 +1,6 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import { AbortError, PersonaError } from '../errors.ts';
+import { FoundAlert } from './alert.ts';
 import type { Stop } from './stop.ts';
 import { note, noteColours } from './terminal.ts';
 
@@ -13,12 +14,18 @@ const errorLabel = noteColours.red('error:');
 
 /** Bad input: something that the user can put right. */
 const badInput = 2;
+/** Something was found that the user asked to be told of. */
+const alertFound = 3;
 /** A fault of this program. */
 const internalFault = 1;
 
 /** Says in one sentence on standard error why a command ended, and returns the exit code. */
 export function reportFailure(error: unknown, { debug, stop }: FailureOptions): number {
   if (error instanceof CommanderError) return reportCommander(error);
+  if (error instanceof FoundAlert) {
+    note(oneLine(error.message));
+    return alertFound;
+  }
   if (debug) note(stackOf(error));
   if (error instanceof AbortError) {
     note(oneLine(error.message));

@@ -4,13 +4,17 @@ import { readFileSync } from 'node:fs';
 import { activationsCommand } from './commands/activations.ts';
 import { capabilityCommand } from './commands/capability.ts';
 import { datasetsCommand } from './commands/datasets.ts';
+import { calibrateCommand } from './commands/calibrate.ts';
+import { chatCommand } from './commands/chat.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { estimateCommand } from './commands/estimate.ts';
+import { experimentCommand } from './commands/experiment.ts';
 import { extractCommand } from './commands/extract.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { judgeCommand } from './commands/judge.ts';
 import { mergeCommand } from './commands/merge.ts';
+import { monitorCommand } from './commands/monitor.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import { shiftCommand } from './commands/shift.ts';
@@ -27,7 +31,7 @@ const description = `Finds the direction of a character trait in a language mode
 
 MODEL is a folder in Hugging Face layout, or owner/name[@revision] in the local Hugging Face cache.
 Results go to standard output, everything else to standard error.
-Exit codes: 0 done, 2 a bad input (one sentence says which), 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
+Exit codes: 0 done, 2 a bad input (one sentence says which), 3 an alert (monitor --fail-on-alert), 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
 
 /**
  * Runs one command line, without the program's own name, and returns the exit code.
@@ -66,6 +70,10 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     judgeCommand(context),
     rolloutsCommand(),
     vectorCommand(context),
+    chatCommand(context),
+    calibrateCommand(context),
+    monitorCommand(context),
+    experimentCommand(context),
     trainCommand(context),
     mergeCommand(),
     shiftCommand(context),

@@ -131,10 +131,11 @@ function generateOptions(options: MakeRolloutsOptions): GenerateOptions {
 function encodeRows(options: MakeRolloutsOptions, indices: readonly number[]): GenerateRow[] {
   const prompts = new Map<string, readonly number[]>();
   return indices.map((index) => {
-    const { system, question, stream, interventions } = options.plan[index]!;
-    const name = JSON.stringify([system, question]);
+    const { system, question, turns = [], stream, interventions } = options.plan[index]!;
+    const name = JSON.stringify([system, question, turns]);
     const ids =
-      prompts.get(name) ?? encodePrompt(options.model.checkpoint, options.trait, { system, question }).ids;
+      prompts.get(name) ??
+      encodePrompt(options.model.checkpoint, options.trait, { system, question, turns }).ids;
     prompts.set(name, ids);
     return { ids, key: stream, ...(interventions === undefined ? {} : { interventions }) };
   });

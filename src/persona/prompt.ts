@@ -46,14 +46,24 @@ export function systemTexts(parts: PromptParts, trait: Trait): Record<Pole, stri
 export function encodePrompt(
   parts: PromptParts,
   trait: Trait,
-  text: { readonly system: string | null; readonly question: string },
+  text: {
+    readonly system: string | null;
+    readonly question: string;
+    /** Turns between the two; UsageError for a base model, whose prompts have no turns. */
+    readonly turns?: readonly ChatMessage[];
+  },
 ): Prompt {
   const tokenizer = requireTokenizer(parts);
+  const { turns = [] } = text;
   if (parts.chatTemplate === null) {
+    if (turns.length > 0)
+      throw new UsageError(
+        `Expected "${parts.id}" to be a chat model, since there are earlier turns; got a base model.`,
+      );
     const slots = { system: text.system ?? '', question: text.question };
     return { ids: encodePlain(tokenizer, plainTemplateOf(trait), slots), systemMerged: false };
   }
-  const messages: ChatMessage[] = [{ role: 'user', content: text.question }];
+  const messages: ChatMessage[] = [...turns, { role: 'user', content: text.question }];
   if (text.system !== null) messages.unshift({ role: 'system', content: text.system });
   return encodeMessages(parts, messages);
 }

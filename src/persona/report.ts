@@ -6,7 +6,7 @@ import { describeKept, describeUnscored, reasonNames } from './filter-words.ts';
 import { type Finding, describeFinding } from './finding.ts';
 import { doseChart, gainChart, normChart } from './report-charts.ts';
 import { SafeHtml, fixed, html, signed } from '../util/html.ts';
-import { pageStyle } from '../util/page-style.ts';
+import { reportPage } from '../util/report-page.ts';
 import { directionsSection } from './report-directions.ts';
 import { sweepSection } from './report-sweep.ts';
 import { transcriptSection } from './report-texts.ts';
@@ -36,18 +36,7 @@ export function renderReport(data: ReportData): string {
   const { trait, vector } = data;
   const { model } = vector.metadata;
   const finding = describeFinding({ ...data, trait: trait.name, model });
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${trait.name} in ${model}: persona vector</title>
-<style>${new SafeHtml(pageStyle)}</style>
-</head>
-<body>
-<main>
-<p class="overline">Persona vector · ${model}</p>
+  const body = html`<p class="overline">Persona vector · ${model}</p>
 <h1>${trait.name}${trait.opposite === null ? null : html` <span class="against">against ${trait.opposite}</span>`}</h1>
 ${trait.description === null ? null : html`<p class="lead">${trait.description}</p>`}
 ${findingSection(finding)}
@@ -59,12 +48,8 @@ ${vectorSection(vector)}
 ${directionsSection(data.directions)}
 ${filterSection(data.counts)}
 ${recipeSection(data)}
-<footer>${data.package.name} ${data.package.version}. All numbers of this page lie beside it as JSON, all texts as JSON lines.</footer>
-</main>
-</body>
-</html>
-`;
-  return page.text;
+<footer>${data.package.name} ${data.package.version}. All numbers of this page lie beside it as JSON, all texts as JSON lines.</footer>`;
+  return reportPage(`${trait.name} in ${model}: persona vector`, body);
 }
 
 const tones: Readonly<Record<Finding['verdict'], string>> = {

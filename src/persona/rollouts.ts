@@ -1,4 +1,5 @@
 import type { Intervention } from '../engine/types.ts';
+import type { ChatMessage } from '../model/chat-template.ts';
 import { type Pole, poles } from './poles.ts';
 
 /** A rollout to be made. */
@@ -8,6 +9,8 @@ export interface PlannedRollout {
   readonly ids: Readonly<Record<string, string | number>>;
   readonly system: string | null;
   readonly question: string;
+  /** Turns between the system prompt and the question; chat models only. */
+  readonly turns?: readonly ChatMessage[];
   /** Names the random numbers; rows of one name differ by their prompt and interventions alone. */
   readonly stream: string;
   /** Rows that share this very list also share their prefill. */

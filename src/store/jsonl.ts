@@ -29,6 +29,7 @@ const CHUNK_BYTES = 256 * 1024;
  * Reads a JSON-lines file row by row, in memory of one line. Blank lines are skipped, and the last line may lack
  * its line break.
  *
+ * @param onBad Takes the error of a bad row, which is then left out; by default it is thrown.
  * @throws DataError naming file and line for a row that is not JSON or not what `schema` says; StoreError when
  *   the file cannot be read.
  */
@@ -36,14 +37,31 @@ export async function* readJsonl<T>(
   file: string,
   schema: z.ZodType<T>,
   files: FileSystem = systemFiles,
+  onBad: (error: DataError) => void = rethrow,
 ): AsyncGenerator<JsonlRow<T>> {
   const handle = await openToRead(file, files);
   try {
     for await (const line of lines(handle, file)) {
-      if (!isBlank(line.bytes)) yield { line: line.number, value: parseRow(line, schema, file) };
+      const value = isBlank(line.bytes) ? null : parseOr(onBad, () => parseRow(line, schema, file));
+      if (value !== null) yield { line: line.number, value };
     }
   } finally {
     await handle.close();
+  }
+}
+
+function rethrow(error: DataError): never {
+  throw error;
+}
+
+/** What `parse` gives; null where a DataError went to `onBad`. */
+function parseOr<T>(onBad: (error: DataError) => void, parse: () => T): T | null {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    onBad(error);
+    return null;
   }
 }
 

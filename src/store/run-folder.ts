@@ -29,6 +29,8 @@ export const runFiles = {
   sweep: 'sweep.json',
   doseRollouts: 'dose-response-rollouts.jsonl',
   dose: 'dose-response.json',
+  shots: 'shots.jsonl',
+  monitoring: 'monitoring.json',
   report: 'report.html',
   trainLog: 'train_log.jsonl',
   steeringEffect: 'steering_effect.json',

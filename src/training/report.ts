@@ -1,7 +1,7 @@
 import type { TrainManifest, TrainStep } from '../store/train-schema.ts';
 import { lineChart } from '../util/line-chart.ts';
-import { SafeHtml, fixed, html } from '../util/html.ts';
-import { pageStyle } from '../util/page-style.ts';
+import { type SafeHtml, fixed, html } from '../util/html.ts';
+import { reportPage } from '../util/report-page.ts';
 import type { EffectReport } from './effect.ts';
 import type { WatchedVector } from './watch.ts';
 
@@ -22,18 +22,7 @@ export function renderTrainReport(data: TrainReportData): string {
   const { manifest, steps } = data;
   const { model, config } = manifest;
   const what = config['is_peft'] === true ? 'LoRA adapter' : 'full model';
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Training of ${model.id}</title>
-<style>${new SafeHtml(pageStyle)}</style>
-</head>
-<body>
-<main>
-<p class="overline">Training · ${what}</p>
+  const body = html`<p class="overline">Training · ${what}</p>
 <h1>${model.id}</h1>
 ${tiles(data)}
 <h2>Loss</h2>
@@ -48,12 +37,8 @@ ${effectSection(data.effect)}
 </div>
 ${penaltySection(steps)}
 ${configSection(data)}
-<footer>${manifest.package.name} ${manifest.package.version}. All numbers of this page lie beside it in train_log.jsonl and manifest.json.</footer>
-</main>
-</body>
-</html>
-`;
-  return page.text;
+<footer>${manifest.package.name} ${manifest.package.version}. All numbers of this page lie beside it in train_log.jsonl and manifest.json.</footer>`;
+  return reportPage(`Training of ${model.id}`, body);
 }
 
 type Series = Parameters<typeof lineChart>[0]['series'][number];

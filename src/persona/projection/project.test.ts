@@ -8,6 +8,7 @@ import {
   tinyTokenizerJson,
   tinyVocabSize,
 } from '../../../test/helpers/tiny-tokenizer.ts';
+import { vectorOf } from '../../../test/helpers/vectors.ts';
 import { relativeError } from '../../../test/helpers/numbers.ts';
 import { loadModel } from '../../engine/load.ts';
 import type { LanguageModel } from '../../engine/model.ts';
@@ -42,6 +43,7 @@ const watched = [1, 3].map(
   (layer): Watched => ({
     name: `v${layer}`,
     trait: 'v',
+    source: vectorOf('v', [[0], [0]]),
     pooling: 'x',
     model: 'tiny',
     layer,

@@ -13,6 +13,8 @@ export interface Watched extends Probe {
   /** `[width]`. */
   readonly vector: Float32Array;
   readonly trait: string;
+  /** All layers of it. */
+  readonly source: PersonaVector;
   readonly pooling: string;
   /** The model that the vector is from. */
   readonly model: string;
@@ -66,7 +68,7 @@ export function watch(
     throw new UsageError(`Vector ${name}: expected a layer from 1 to ${vector.layers}, got ${layer}.`);
   if (vector.norm(layer) === 0)
     throw new UsageError(`Vector ${name} is zero at layer ${layer}; choose another layer.`);
-  return { name: trait, trait, pooling, model, layer, vector: vector.row(layer) };
+  return { name: trait, trait, source: vector, pooling, model, layer, vector: vector.row(layer) };
 }
 
 /** UsageError for a vector of another shape than the model's. */

@@ -1,0 +1,247 @@
+import { createInterface } from 'node:readline/promises';
+import { Command, Option } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import type { ChatLine } from '../../apps/chat/commands.ts';
+import type { ChatReply, ChatSession } from '../../apps/chat/session.ts';
+import type { Watched } from '../../persona/projection/watch.ts';
+import type { Baseline } from '../../store/baseline-file.ts';
+import { PersonaError } from '../../errors.ts';
+import { defined } from '../../util/defined.ts';
+import { decimal, modelArgument, wholeNumber } from '../arguments.ts';
+import { barLine, sideBySide } from '../chat-view.ts';
+import type { CommandContext } from '../context.ts';
+import { addOptions } from '../extract-flags.ts';
+import { columns } from '../render.ts';
+import { note, print, printable } from '../terminal.ts';
+import { type WatchFlags, watchFlags } from '../watch-flags.ts';
+
+type ChatFlags = WatchFlags & {
+  readonly system?: string | undefined;
+  readonly steer?: string | undefined;
+  readonly baseline?: string | undefined;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly seed: number;
+};
+
+/** `persona chat`: a conversation in the terminal, watched and steered. */
+export function chatCommand({ signal }: CommandContext): CommandUnknownOpts {
+  const command = new Command('chat')
+    .description('talk with a model, see the traits before and during each reply, and steer it')
+    .addArgument(modelArgument)
+    .option('--system <text>', 'system prompt')
+    .option('--steer <file>', 'steering spec to begin with (see docs/steering.md)')
+    .option('--baseline <file>', 'baseline of `persona calibrate`: bars show percentiles');
+  addOptions(command, [
+    ...watchFlags(),
+    new Option('--max-tokens <n>', 'longest reply').argParser(wholeNumber(1)).default(256),
+    new Option('--temperature <x>', '0 takes the likeliest token every time')
+      .argParser(decimal(0))
+      .default(0.7),
+    new Option('--top-p <x>', 'sample from the likeliest tokens').argParser(decimal(0, 1)).default(1),
+    new Option('--seed <n>', 'equal seeds and lines give equal replies').argParser(wholeNumber(0)).default(0),
+  ]);
+  return command.action(async (modelName) => {
+    const flags = command.opts() as unknown as ChatFlags;
+    const opened = await openChat(modelName, flags);
+    try {
+      await converse(opened, signal);
+    } finally {
+      await opened.session.settings.model.close();
+    }
+  });
+}
+
+interface OpenChat {
+  readonly session: ChatSession;
+  readonly watched: readonly Watched[];
+  readonly baseline: Baseline | undefined;
+}
+
+async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> {
+  const [
+    { ChatSession },
+    { readBaseline },
+    { readSteering },
+    { watchVectors },
+    { vectorNames },
+    { loadCheckpoint },
+    { loadModel },
+  ] = await Promise.all([
+    import('../../apps/chat/session.ts'),
+    import('../../store/baseline-file.ts'),
+    import('../../persona/steering/spec.ts'),
+    import('../../persona/projection/watch.ts'),
+    import('../../persona/vector-folder.ts'),
+    import('../../model/checkpoint.ts'),
+    import('../../engine/load.ts'),
+  ]);
+  const checkpoint = await loadCheckpoint(modelName);
+  const names = flags.vector ?? (await vectorNames(flags.vectors));
+  const { layer, pool: pooling, vectors: folder } = flags;
+  // A chat without vectors is a chat; only watching and steering need them.
+  const watched =
+    names.length === 0 ? [] : await watchVectors(checkpoint, { vectors: names, folder, layer, pooling });
+  const baseline = flags.baseline === undefined ? undefined : await readBaseline(flags.baseline);
+  const spec = flags.steer === undefined ? null : await readSteering(flags.steer);
+  const { dtype, block: blockSize } = flags;
+  const loaded = await loadModel(modelName, {
+    worker: true,
+    ...defined({ dtype, blockSize }),
+    onNotice: note,
+  });
+  const model =
+    flags.adapter === undefined
+      ? loaded
+      : await (await import('../../engine/adapted-model.ts')).adaptedModel(loaded, flags.adapter);
+  const { maxTokens, temperature, topP, seed } = flags;
+  const session = new ChatSession({
+    model,
+    watched,
+    vectors: folder,
+    baseline,
+    maxTokens,
+    temperature,
+    topP,
+    seed,
+  });
+  session.system = flags.system ?? null;
+  if (spec !== null) for (const line of (await session.steerBy(spec)).notes) note(`note: ${line}`);
+  return { session, watched, baseline };
+}
+
+/** Reads lines until the input or the user ends; what is wrong with one is told, and the chat goes on. */
+async function converse(chat: OpenChat, signal: AbortSignal): Promise<void> {
+  const isTerminal = process.stdin.isTTY === true;
+  const lines = createInterface({
+    input: process.stdin,
+    ...(isTerminal && { output: process.stdout, prompt: '> ' }),
+  });
+  signal.addEventListener('abort', () => lines.close(), { once: true });
+  if (isTerminal) note(`${chat.session.settings.model.checkpoint.id}; /help lists the commands`);
+  const { parseChatLine } = await import('../../apps/chat/commands.ts');
+  lines.prompt();
+  for await (const text of lines) {
+    if (text.trim() !== '') {
+      try {
+        const line = parseChatLine(text);
+        if (line.kind === 'quit') break;
+        await act(line, chat, signal);
+      } catch (error) {
+        if (!(error instanceof PersonaError) || signal.aborted) throw error;
+        note(error.message);
+      }
+    }
+    lines.prompt();
+  }
+  lines.close();
+}
+
+async function act(line: ChatLine, chat: OpenChat, signal: AbortSignal): Promise<void> {
+  const { session } = chat;
+  switch (line.kind) {
+    case 'say':
+      await say(line.text, chat, signal);
+      return;
+    case 'steer': {
+      const { notes } = await session.steer(line.entry);
+      for (const one of notes) note(`note: ${one}`);
+      await showSteering(chat);
+      return;
+    }
+    case 'steering':
+      await showSteering(chat);
+      return;
+    case 'off':
+      await session.setEntries([]);
+      note('steered by nothing');
+      return;
+    case 'system':
+      session.system = line.text;
+      note(line.text === null ? 'no system prompt' : 'system prompt set');
+      return;
+    case 'undo':
+      note(session.undo() ? 'taken back' : 'there is nothing to take back');
+      return;
+    case 'clear':
+      session.clear();
+      note('begun anew');
+      return;
+    case 'compare':
+      await compare(chat, signal);
+      return;
+    case 'save': {
+      const { writeJson } = await import('../../store/files.ts');
+      await writeJson(line.file, {
+        messages: session.messages,
+        steering: { interventions: session.steering },
+      });
+      note(`saved in ${line.file}`);
+      return;
+    }
+    case 'help': {
+      const { chatHelp } = await import('../../apps/chat/commands.ts');
+      print(columns(chatHelp, [0, 1]));
+      return;
+    }
+    case 'quit':
+      return;
+    default:
+      line satisfies never;
+  }
+}
+
+async function say(text: string, chat: OpenChat, signal: AbortSignal): Promise<void> {
+  let begun = false;
+  const reply = await chat.session.ask(
+    text,
+    (piece, before) => {
+      if (!begun && before.length > 0) print(bars('before', before, chat));
+      begun = true;
+      print(printable(piece));
+    },
+    signal,
+  );
+  print('\n');
+  if (reply.mean !== null && chat.watched.length > 0) print(bars('reply', reply.mean, chat));
+  if (reply.finishReason === 'length') note('the reply was cut at --max-tokens');
+}
+
+async function compare(chat: OpenChat, signal: AbortSignal): Promise<void> {
+  const { steered, plain } = await chat.session.compare(signal);
+  const width = Math.min(process.stdout.columns ?? 100, 160);
+  print(sideBySide(['steered', 'unsteered'], [printable(steered.text), printable(plain.text)], width));
+  const show = (name: string, { mean }: ChatReply): void => {
+    if (mean !== null && chat.watched.length > 0) print(bars(name, mean, chat));
+  };
+  show('steered', steered);
+  show('unsteered', plain);
+}
+
+/** One line a reading: a bar for every watched vector. */
+function bars(name: string, values: readonly number[], { watched, baseline }: OpenChat): string {
+  return barLine(name, watched, values, {
+    baseline,
+    place: name === 'before' ? 'prompt_last' : 'response_mean',
+  });
+}
+
+/** What steers, and what it does by geometry to the other watched traits. */
+async function showSteering({ session, watched }: OpenChat): Promise<void> {
+  if (session.steering.length === 0) {
+    note('steered by nothing');
+    return;
+  }
+  for (const entry of session.steering) note(JSON.stringify(entry));
+  const report = session.crossTraits();
+  if (report.length === 0 || watched.length < 2) return;
+  const rows = report.map(({ steered, coef, trait, cosine, shift }) => [
+    steered,
+    coef.toFixed(2),
+    trait,
+    cosine.toFixed(2),
+    shift.toFixed(2),
+  ]);
+  print(columns([['steered by', 'coefficient', 'trait', 'cosine', 'moves its projection'], ...rows], [0, 2]));
+}

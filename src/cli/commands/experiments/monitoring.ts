@@ -1,0 +1,169 @@
+import { join } from 'node:path';
+import { Command, Option } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import type { Dtype } from '../../../engine/model.ts';
+import type { MonitoringExperiment } from '../../../persona/experiments/monitoring.ts';
+import type { Correlation } from '../../../persona/experiments/monitoring-results.ts';
+import { defined } from '../../../util/defined.ts';
+import { blockOption, dtypeOption, modelArgument, wholeNumber } from '../../arguments.ts';
+import type { CommandContext } from '../../context.ts';
+import { addOptions } from '../../extract-flags.ts';
+import { checkFlaggedJudge, type JudgeFlags, judgeFlags, openFlaggedJudge } from '../../judge-flags.ts';
+import { createProgress, noteBeside } from '../../progress.ts';
+import { columns, shortPath, table } from '../../render.ts';
+import { print, printJson } from '../../terminal.ts';
+
+type Flags = JudgeFlags & {
+  readonly trait: string;
+  readonly traitSet?: string | undefined;
+  readonly vector?: string | undefined;
+  readonly vectors?: string | undefined;
+  readonly layer?: number | undefined;
+  readonly prompts?: string | undefined;
+  readonly out?: string | undefined;
+  readonly samples?: number | undefined;
+  readonly maxTokens?: number | undefined;
+  readonly randomDirections?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly block?: 32 | 128 | undefined;
+  readonly json?: true | undefined;
+};
+
+/** `persona experiment monitoring`: does the state before a reply foretell the trait in it? */
+export function monitoringExperimentCommand({ signal }: CommandContext): CommandUnknownOpts {
+  const command = new Command('monitoring')
+    .description(
+      'correlate the projection before a reply with the trait in it, over graded prompts and exemplars',
+    )
+    .addArgument(modelArgument)
+    .requiredOption('--trait <name>', 'a trait that ships with the package, or a trait file')
+    .option('--trait-set <name>', 'set of shipped traits that the name is looked for in')
+    .option('--vector <name>', "vector by file, run folder or name (default: the trait's name)")
+    .option('--vectors <dir>', 'folder of vectors (default: runs)')
+    .option('--prompts <file>', 'JSON list of eight system prompts, from discouraging to encouraging')
+    .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/monitoring-TRAIT)');
+  addOptions(command, [
+    new Option('--layer <n>', "layer to project at (default: the vector's recommended one)").argParser(
+      wholeNumber(1),
+    ),
+    new Option('--samples <n>', 'replies to a question under a condition (default: 10)').argParser(
+      wholeNumber(1),
+    ),
+    new Option(
+      '--max-tokens <n>',
+      'longest reply (default: 1000, at most a quarter of the context)',
+    ).argParser(wholeNumber(1)),
+    new Option('--random-directions <n>', 'directions to compare with (default: 200)').argParser(
+      wholeNumber(1, 10_000),
+    ),
+    new Option('--seed <n>', 'equal seeds and options give equal files (default: 0)').argParser(
+      wholeNumber(0),
+    ),
+    ...judgeFlags(),
+    dtypeOption,
+    blockOption,
+  ]);
+  return command.option('--json', 'print the result as JSON').action(async (modelName) => {
+    const flags = command.opts() as unknown as Flags;
+    const { result, out } = await run(modelName, flags, signal);
+    if (flags.json === true) printJson({ ...result, run: out });
+    else print(describe(result, out));
+  });
+}
+
+async function run(
+  modelName: string,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<{ readonly result: MonitoringExperiment; readonly out: string }> {
+  await checkFlaggedJudge(flags);
+  const [
+    { loadFromCheckpoint },
+    { loadCheckpoint },
+    { resolveTrait },
+    { loadVector },
+    { monitoringExperiment },
+    prompts,
+  ] = await Promise.all([
+    import('../../../engine/load.ts'),
+    import('../../../model/checkpoint.ts'),
+    import('../../../persona/trait.ts'),
+    import('../../../persona/vector-folder.ts'),
+    import('../../../persona/experiments/monitoring.ts'),
+    readPrompts(flags.prompts),
+  ]);
+  const checkpoint = await loadCheckpoint(modelName);
+  const trait = await resolveTrait(flags.trait, { set: flags.traitSet, modelFolder: checkpoint.folder });
+  const vector = await loadVector(flags.vector ?? trait.name, { folder: flags.vectors });
+  const progress = createProgress({ unit: 'replies' });
+  const tell = (line: string): void => noteBeside(progress, line);
+  const { dtype, block: blockSize, layer, samples, maxTokens, randomDirections, seed } = flags;
+  const model = await loadFromCheckpoint(checkpoint, { ...defined({ dtype, blockSize }), onNotice: tell });
+  const judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: tell });
+  const out = flags.out ?? join(flags.vectors ?? 'runs', `monitoring-${trait.name}`);
+  try {
+    const result = await monitoringExperiment({
+      model,
+      trait,
+      vector,
+      judge: judges.forTrait(trait),
+      out,
+      ...defined({ prompts, layer, samples, maxTokens, randomDirections, seed }),
+      signal,
+      onProgress: (step, done, total) => progress.update(step, done, total),
+    });
+    return { result, out };
+  } finally {
+    progress.end();
+    await judges.close();
+    await model.close();
+  }
+}
+
+async function readPrompts(file: string | undefined): Promise<string[] | undefined> {
+  if (file === undefined) return undefined;
+  const { readGradedPrompts } = await import('../../../persona/experiments/graded-prompts.ts');
+  return readGradedPrompts(file);
+}
+
+const methodNames = { system: 'graded system prompts', shots: 'exemplars' } as const;
+
+function describe(result: MonitoringExperiment, out: string): string {
+  const header = [
+    '',
+    'points',
+    'overall r',
+    '95 % interval',
+    'within r',
+    '95 % interval',
+    'random |r| 95 %',
+    'above random',
+  ];
+  const rows = result.methods.map(({ method, points, overall, within, random }) => [
+    methodNames[method],
+    String(points),
+    number(overall.r),
+    ends(overall),
+    number(within.r),
+    ends(within),
+    number(random.r95),
+    random.percentile === null ? '–' : `${random.percentile.toFixed(1)} %`,
+  ]);
+  const lines: [string, string][] = [
+    ['vector', `${result.trait}, ${result.pooling}, layer ${result.layer}; read at the last prompt token`],
+    ['replies', `${result.samples} a point`],
+    ...result.notes.map((line): [string, string] => ['note', line]),
+    ['run folder', shortPath(out)],
+    ['report', shortPath(join(out, 'report.html'))],
+  ];
+  return `${columns([header, ...rows], [0])}\n${table(lines)}`;
+}
+
+function number(value: number | null): string {
+  return value === null ? '–' : value.toFixed(3);
+}
+
+function ends({ lower, upper }: Correlation): string {
+  return lower === null || upper === null ? '–' : `${number(lower)} … ${number(upper)}`;
+}

@@ -1,0 +1,92 @@
+import { Option } from '@commander-js/extra-typings';
+import type { Dtype, LanguageModel } from '../engine/model.ts';
+import type { DataError } from '../errors.ts';
+import type { Watched } from '../persona/projection/watch.ts';
+import { defined } from '../util/defined.ts';
+import { blockOption, dtypeOption, wholeNumber } from './arguments.ts';
+import { note } from './terminal.ts';
+
+/** The flags of every command that projects on vectors. */
+export interface WatchFlags {
+  readonly vector?: string[] | undefined;
+  readonly vectors?: string | undefined;
+  readonly layer?: number | undefined;
+  readonly pool?: string | undefined;
+  readonly adapter?: string | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly block?: 32 | 128 | undefined;
+}
+
+/** `--vector` and where and how it is read, and how the model is held. */
+export function watchFlags(): Option[] {
+  return [
+    new Option(
+      '--vector <names...>',
+      'vectors by file, run folder, or name in the folder of vectors (default: all of that folder)',
+    ),
+    new Option('--vectors <dir>', 'folder of vectors (default: runs)'),
+    new Option('--layer <n>', "layer to project at (default: each vector's recommended one)").argParser(
+      wholeNumber(1),
+    ),
+    new Option('--pool <name>', "which of each file's poolings (default: the one it recommends)"),
+    new Option('--adapter <dir>', 'LoRA adapter in PEFT layout, whose model is looked at'),
+    dtypeOption,
+    blockOption,
+  ];
+}
+
+/** A model with the vectors that it is watched by. */
+export interface WatchedModel {
+  readonly model: LanguageModel;
+  readonly watched: readonly Watched[];
+}
+
+/** Loads the vectors first, so that what is wrong with them is told before any weight is read. */
+export async function openWatched(
+  modelName: string,
+  flags: WatchFlags,
+  onNotice: (line: string) => void,
+  purpose: 'generate' | 'one-pass' = 'generate',
+): Promise<WatchedModel> {
+  const [{ loadCheckpoint }, { watchVectors }, { vectorNames }] = await Promise.all([
+    import('../model/checkpoint.ts'),
+    import('../persona/projection/watch.ts'),
+    import('../persona/vector-folder.ts'),
+  ]);
+  const checkpoint = await loadCheckpoint(modelName);
+  const vectors = flags.vector ?? (await vectorNames(flags.vectors));
+  if (vectors.length === 0) {
+    const { UsageError } = await import('../errors.ts');
+    throw new UsageError(
+      `Expected vectors to watch, got none: "${flags.vectors ?? 'runs'}" holds none; name some with --vector, or make one with \`persona extract\`.`,
+    );
+  }
+  const { layer, pool: pooling, vectors: folder } = flags;
+  const watched = await watchVectors(checkpoint, { vectors, folder, layer, pooling });
+  const { loadFromCheckpoint } = await import('../engine/load.ts');
+  const { dtype, block: blockSize } = flags;
+  const model = await loadFromCheckpoint(checkpoint, { purpose, ...defined({ dtype, blockSize }), onNotice });
+  if (flags.adapter === undefined) return { model, watched };
+  const { adaptedModel } = await import('../engine/adapted-model.ts');
+  return { model: await adaptedModel(model, flags.adapter), watched };
+}
+
+/** `--skip-bad`, of commands that read conversations. */
+export const skipBadOption = new Option(
+  '--skip-bad',
+  'leave out conversations that cannot be run, and count them',
+);
+
+/** At most this many faults are told; a file of another kind would fill the terminal. */
+const toldFaults = 20;
+
+/** What becomes of a conversation that cannot be run: told and left out with `--skip-bad`, else the end. */
+export function onBadConversation(skip: boolean, tell = note): ((error: DataError) => void) | undefined {
+  if (!skip) return undefined;
+  let told = 0;
+  return (error) => {
+    told++;
+    if (told <= toldFaults) tell(`left out: ${error.message}`);
+    if (told === toldFaults) tell('further ones are only counted');
+  };
+}
