@@ -86,9 +86,15 @@ describe('readTranscripts', () => {
     expect(told[0]).toContain(sentence);
   });
 
-  it.skipIf(!hasShared)('reads a real ShareGPT file (skipped where the reference data is absent)', async () => {
-    const found = await collect(sharedPath('data', 'chat', 'fastchat', 'data_dummy_conversation.json'));
-    expect(found.length).toBeGreaterThan(100);
-    expect(found[0]).toMatchObject({ id: 'identity_0', messages: [{ role: 'user' }, { role: 'assistant' }] });
-  });
+  it.skipIf(!hasShared)(
+    'reads a real ShareGPT file (skipped where the reference data is absent)',
+    async () => {
+      const found = await collect(sharedPath('data', 'chat', 'fastchat', 'data_dummy_conversation.json'));
+      expect(found.length).toBeGreaterThan(100);
+      expect(found[0]).toMatchObject({
+        id: 'identity_0',
+        messages: [{ role: 'user' }, { role: 'assistant' }],
+      });
+    },
+  );
 });

@@ -16,6 +16,8 @@ export interface ProcessResult {
 export interface ProcessOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What the process reads; default: nothing. */
+  readonly input?: string;
   /** Called when the process has started; `kill` sends it a signal. */
   readonly onStart?: (kill: (signal: NodeJS.Signals) => boolean) => void;
   /** Called once, when the process has written something to standard output. */
@@ -41,11 +43,12 @@ export function runCli(args: readonly string[], options: ProcessOptions = {}): P
 export function runProcess(
   program: string,
   args: readonly string[],
-  { cwd = projectRoot, env = {}, onStart, onOutput }: ProcessOptions = {},
+  { cwd = projectRoot, env = {}, input = '', onStart, onOutput }: ProcessOptions = {},
 ): Promise<ProcessResult> {
   return new Promise((resolve, reject) => {
     const environment = { ...process.env, ...tsxEnvironment, NO_COLOR: '1', ...env };
-    const child = spawn(program, args, { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.on('error', () => undefined).end(input);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -67,7 +67,7 @@ async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> 
     { watchVectors },
     { vectorNames },
     { loadCheckpoint },
-    { loadModel },
+    { loadFromCheckpoint },
   ] = await Promise.all([
     import('../../apps/chat/session.ts'),
     import('../../store/baseline-file.ts'),
@@ -86,11 +86,7 @@ async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> 
   const baseline = flags.baseline === undefined ? undefined : await readBaseline(flags.baseline);
   const spec = flags.steer === undefined ? null : await readSteering(flags.steer);
   const { dtype, block: blockSize } = flags;
-  const loaded = await loadModel(modelName, {
-    worker: true,
-    ...defined({ dtype, blockSize }),
-    onNotice: note,
-  });
+  const loaded = await loadFromCheckpoint(checkpoint, { ...defined({ dtype, blockSize }), onNotice: note });
   const model =
     flags.adapter === undefined
       ? loaded
