@@ -109,15 +109,17 @@ async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> 
 
 /** Reads lines until the input or the user ends; what is wrong with one is told, and the chat goes on. */
 async function converse(chat: OpenChat, signal: AbortSignal): Promise<void> {
+  const { parseChatLine } = await import('../../apps/chat/commands.ts');
   const isTerminal = process.stdin.isTTY === true;
+  if (isTerminal) note(`${chat.session.settings.model.checkpoint.id}; /help lists the commands`);
+  // Read from at once: lines that come before anybody waits for them are lost.
   const lines = createInterface({
     input: process.stdin,
     ...(isTerminal && { output: process.stdout, prompt: '> ' }),
   });
-  signal.addEventListener('abort', () => lines.close(), { once: true });
-  if (isTerminal) note(`${chat.session.settings.model.checkpoint.id}; /help lists the commands`);
-  const { parseChatLine } = await import('../../apps/chat/commands.ts');
-  lines.prompt();
+  const stop = (): void => lines.close();
+  signal.addEventListener('abort', stop, { once: true });
+  if (isTerminal) lines.prompt();
   for await (const text of lines) {
     if (text.trim() !== '') {
       try {
@@ -129,9 +131,10 @@ async function converse(chat: OpenChat, signal: AbortSignal): Promise<void> {
         note(error.message);
       }
     }
-    lines.prompt();
+    if (isTerminal) lines.prompt();
   }
   lines.close();
+  signal.removeEventListener('abort', stop);
 }
 
 async function act(line: ChatLine, chat: OpenChat, signal: AbortSignal): Promise<void> {

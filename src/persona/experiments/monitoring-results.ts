@@ -1,5 +1,5 @@
 import { mean, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
-import { randomStream } from '../../util/random.ts';
+import { bootstrapInterval } from '../bootstrap.ts';
 import type { MonitoringCondition } from './monitoring-plan.ts';
 
 /** A condition and question: where the model stood before it replied, and how its replies scored. */
@@ -116,14 +116,10 @@ function conditionR(points: readonly MonitoringPoint[], condition: string): numb
 function withInterval(points: readonly MonitoringPoint[], statistic: Statistic, seed: number): Correlation {
   const questions = [...new Set(points.map(({ question }) => question))];
   const byQuestion = questions.map((question) => points.filter((point) => point.question === question));
-  const stream = randomStream('monitoring-bootstrap', seed);
-  const draws: number[] = [];
-  for (let i = 0; i < resamples; i++) {
-    const drawn = byQuestion.flatMap(() => byQuestion[Math.floor(stream.uniform() * byQuestion.length)]!);
-    const value = statistic(drawn);
-    if (value !== null) draws.push(value);
-  }
-  draws.sort((a, b) => a - b);
-  const at = (share: number): number | null => draws[Math.floor(share * (draws.length - 1))] ?? null;
-  return { r: statistic(points), lower: at(0.025), upper: at(0.975) };
+  const interval = bootstrapInterval(
+    questions.length,
+    (units) => statistic(Array.from(units, (unit) => byQuestion[unit]!).flat()) ?? NaN,
+    { name: ['monitoring', seed], resamples },
+  );
+  return { r: statistic(points), lower: interval?.lower ?? null, upper: interval?.upper ?? null };
 }
