@@ -69,14 +69,9 @@ function addition([vector, amount, unit = 'coef', ...more]: readonly string[]): 
 }
 
 function cap([vector, limit, ...more]: readonly string[]): SteeringEntry {
-  const value = Number(limit?.replace(/%$/, ''));
-  if (
-    vector === undefined ||
-    limit === undefined ||
-    limit === '' ||
-    !Number.isFinite(value) ||
-    more.length > 0
-  )
+  const digits = limit?.replace(/%$/, '') ?? '';
+  const value = digits === '' ? NaN : Number(digits);
+  if (vector === undefined || limit === undefined || !Number.isFinite(value) || more.length > 0)
     throw new UsageError('Expected /cap NAME X, such as /cap evil 2 or /cap evil 75%.');
   const threshold: Threshold = limit.endsWith('%') ? { percentile: value } : value;
   return { vector, cap: threshold };
