@@ -1,5 +1,4 @@
-import { defaultBatchRows } from '../engine/batch.ts';
-import { roomForRows } from '../engine/cache-room.ts';
+import { defaultBatchRows, roomForRows } from '../engine/cache-room.ts';
 import { KvCache } from '../engine/kv-cache.ts';
 import { precisionOf } from '../engine/load.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';

@@ -60,6 +60,8 @@ function prepare(runtime: Runtime, { ids, continuations }: ContinuationsRow, ind
     plan: noInterventions,
     planKey: 0,
     probes: [],
+    pooling: false,
+    poolingPrompt: false,
     tree: planTree(continuations, lanesEach),
     logprobs: new Float64Array(continuations.length),
   };
@@ -138,7 +140,7 @@ class TreeBatch {
   }
 
   private async runPrompts(signal: AbortSignal | undefined): Promise<void> {
-    const options = { adapter: undefined, capturing: false, capturingMean: false, batchTokens: undefined };
+    const options = { adapter: undefined, batchTokens: undefined };
     const steps = new Prefill(this.runtime, this.cache, options).run(this.rows, this.promptSlot);
     let step = await steps.next();
     while (step.done !== true) {

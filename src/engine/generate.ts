@@ -1,31 +1,56 @@
 import { DataError, UsageError } from '../errors.ts';
 import { randomStream } from '../util/random.ts';
-import { Batch } from './batch.ts';
+import { availableMemory } from '../util/memory.ts';
+import { defaultBatchRows, roomForRows, slotCapacity } from './cache-room.ts';
 import { placeTokens } from './forward.ts';
 import { checkProbe, planInterventions } from './interventions.ts';
 import type { TokenPlace } from './positions.ts';
+import { leastSharedPrefix } from './prefill.ts';
+import { checkProbeCounts } from './probe-feeds.ts';
+import { type CallShape, GenerateCall } from './generate-call.ts';
+import { greedy } from './sample.ts';
+import type { Scheduler } from './scheduler.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import { type RowSettings, RunningRow } from './running-row.ts';
 import type { Runtime } from './runtime.ts';
-import { Sampler } from './sampler.ts';
 import { StopWatch } from './stop-strings.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { ThoughtTracker } from '../model/thinking.ts';
 import type { Generated, GenerateOptions, GenerateRow } from './types.ts';
 
-/** Continues every row; see `LanguageModel.generate`. */
+/** Continues every row, beside whatever else runs on the model; see `LanguageModel.generate`. */
 export async function* generateRows(
-  runtime: Runtime,
+  scheduler: Scheduler,
   rows: readonly GenerateRow[],
   options: GenerateOptions,
   { tokenizer, generation }: Pick<Checkpoint, 'tokenizer' | 'generation'>,
 ): AsyncGenerator<Generated> {
   checkOptions(options, tokenizer !== null);
+  const { runtime } = scheduler;
   const settings = rowSettings(options, generation.eosTokenIds);
   const waiting = rows.map((row, index) => prepareRow(runtime, row, index, options, settings, tokenizer));
   if (waiting.length === 0) return;
-  const sampler = new Sampler(await runtime.logitReader(), options);
-  yield* new Batch(runtime, waiting, options, sampler).run();
+  const call = new GenerateCall(inOrder(waiting), callShape(scheduler, waiting, options));
+  scheduler.submit(call);
+  yield* call.take();
+}
+
+function callShape(
+  { runtime, heldBytes }: Scheduler,
+  rows: readonly RunningRow[],
+  options: GenerateOptions,
+): CallShape {
+  const { maxTokens, batchRows, cacheBytes, batchTokens, adapter, signal } = options;
+  const longest = Math.max(...rows.map((row) => row.prompt.length));
+  const room = roomForRows(runtime.config, longest, options, availableMemory() + heldBytes);
+  return {
+    slots: Math.min(batchRows ?? defaultBatchRows, room, rows.length),
+    capacity: slotCapacity(longest, maxTokens),
+    cacheBytes,
+    batchTokens,
+    adapter,
+    signal,
+  };
 }
 
 function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
@@ -52,14 +77,20 @@ function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
   for (const [holds, sentence] of rules) if (!holds) throw new UsageError(`expected ${sentence}`);
 }
 
+let nextCall = 1;
 function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): RowSettings {
+  const { temperature, topK, topP, minP, repetitionPenalty } = { ...greedy, ...options };
   return {
+    call: nextCall++,
     maxTokens: options.maxTokens,
     eos: new Set(options.ignoreEos === true ? [] : eosTokenIds),
     capturing: (options.capture?.length ?? 0) > 0 || (options.project?.length ?? 0) > 0,
     projected: options.project?.length ?? 0,
-    reporting: options.logprobs !== undefined,
     onToken: options.onToken,
+    sampling: { temperature, topK, topP, minP, repetitionPenalty },
+    logprobs: options.logprobs ?? null,
+    pooling: (options.capture?.length ?? 0) > 0,
+    poolingPrompt: options.capture?.includes('prompt_mean') ?? false,
   };
 }
 
@@ -85,13 +116,15 @@ function prepareRow(
   }
   options.project?.forEach((probe, i) => checkProbe(probe, runtime.config, `probe ${i + 1}`));
   const plan = planInterventions(row.interventions ?? [], runtime.config, runtime.endsSentence !== null);
+  const probes = [...(options.project ?? []), ...plan.gates];
+  checkProbeCounts(probes);
   const streaming = options.onToken !== undefined || (options.stop?.length ?? 0) > 0;
   const start = {
     index,
     prompt,
     plan,
     planKey: interventionKey(row),
-    probes: [...(options.project ?? []), ...plan.gates],
+    probes,
     random: randomStream('sample', options.seed ?? 0, row.key ?? String(index)),
     thoughts: thoughtsOf(runtime, row, options),
     pool: new PoolAccumulator(runtime.config, options.capture ?? [], runtime.endsSentence),
@@ -151,4 +184,28 @@ function interventionKey(row: GenerateRow): number {
   if (known !== undefined) return known;
   numbers.set(replies, nextInterventionNumber);
   return nextInterventionNumber++;
+}
+
+/**
+ * Like lengths side by side, so that little of a prefill is padding, and prompts that begin alike next to each
+ * other, so that they can share their beginning.
+ */
+function inOrder(rows: readonly RunningRow[]): RunningRow[] {
+  const beginnings = new Map<string, { rows: RunningRow[]; longest: number }>();
+  for (const row of rows) {
+    const long = row.prompt.length > leastSharedPrefix;
+    const ids = row.prompt.slice(0, leastSharedPrefix).map((place) => place.id);
+    const key = long ? `${row.planKey}:${ids.join(',')}` : `short:${row.prompt.length}`;
+    const found = beginnings.get(key) ?? { rows: [], longest: 0 };
+    found.rows.push(row);
+    found.longest = Math.max(found.longest, row.prompt.length);
+    beginnings.set(key, found);
+  }
+  const byLength = (a: RunningRow, b: RunningRow): number =>
+    b.prompt.length - a.prompt.length || a.index - b.index;
+  return [...beginnings.values()]
+    .sort(
+      (a, b) => b.longest - a.longest || (a.rows[0] as RunningRow).index - (b.rows[0] as RunningRow).index,
+    )
+    .flatMap((group) => group.rows.sort(byLength));
 }

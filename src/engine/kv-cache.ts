@@ -65,4 +65,20 @@ export class KvCache {
       }
     }
   }
+
+  /** Copies the first `length` tokens of a slot of another cache of the same model into the same slot here. */
+  copyFrom(other: KvCache, slot: number, length: number): void {
+    const { kvHeads, headSize } = this.config;
+    const pairs = [
+      ...this.keys.map((key, i) => [other.keys[i]!, key] as const),
+      ...this.values.map((value, i) => [other.values[i]!, value] as const),
+    ];
+    for (const [from, to] of pairs) {
+      for (let head = 0; head < kvHeads; head++) {
+        const source = slot * other.slotSize + head * other.capacity * headSize;
+        const target = slot * this.slotSize + head * this.capacity * headSize;
+        to.set(from.subarray(source, source + length * headSize), target);
+      }
+    }
+  }
 }

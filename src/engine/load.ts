@@ -6,6 +6,7 @@ import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
 import { loadQuantisedWeights, recipeName, type WeightRecipe } from './quantised-weights.ts';
+import { Scheduler } from './scheduler.ts';
 import { Runtime, type RuntimeWeights } from './runtime.ts';
 
 /**
@@ -27,11 +28,12 @@ export async function loadFromCheckpoint(
 ): Promise<LanguageModel> {
   checkLoadOptions(checkpoint, options);
   const runtime = await Runtime.create(checkpoint, await prepareWeights(checkpoint, options), options);
+  const scheduler = new Scheduler(runtime);
   return {
     checkpoint,
     precision: precisionOf(options),
     forward: (rows, forwardOptions) => forwardRows(runtime, rows, forwardOptions),
-    generate: (rows, generateOptions) => generateRows(runtime, rows, generateOptions, checkpoint),
+    generate: (rows, generateOptions) => generateRows(scheduler, rows, generateOptions, checkpoint),
     scoreContinuations: (rows, scoreOptions) => scoreContinuations(runtime, rows, scoreOptions),
     close: () => runtime.close(),
   };

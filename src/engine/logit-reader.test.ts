@@ -36,7 +36,11 @@ describe.each([8192, 8200, 151_936])('logits of a vocabulary of %i, read by the 
   beforeAll(async () => {
     reader = await LogitReader.create(vocabSize, 2);
     summaries = await reader.summaries(logits);
-    odds = await reader.odds(logits, summaries, 0.8);
+    odds = await reader.odds(
+      logits,
+      summaries,
+      summaries.map(() => 0.8),
+    );
   });
   afterAll(() => reader.close());
 
@@ -69,7 +73,11 @@ describe.each([8192, 8200, 151_936])('logits of a vocabulary of %i, read by the 
     ] as const) {
       const some = logits.subarray(first * vocabSize, (first + count) * vocabSize);
       const own = await reader.summaries(some);
-      const ownOdds = await reader.odds(some, own, 0.8);
+      const ownOdds = await reader.odds(
+        some,
+        own,
+        own.map(() => 0.8),
+      );
       for (let i = 0; i < count; i++) {
         const there = first + i;
         expect(bitDifference(own[i]!.highest, summaries[there]!.highest)).toBeNull();
@@ -121,7 +129,11 @@ describe.each([8192, 8200, 151_936])('logits of a vocabulary of %i, read by the 
       broken[at] = Number.NaN;
       const own = await reader.summaries(broken);
       expect(() => bestToken(own[0]!)).toThrow(/expected finite logits/);
-      const [bad] = await reader.odds(broken, own, 1);
+      const [bad] = await reader.odds(
+        broken,
+        own,
+        own.map(() => 1),
+      );
       const options = { ...greedy, temperature: 1 };
       expect(() => sampleToken(own[0]!, bad!, options, fixed(0.5))).toThrow(/expected finite logits/);
     }

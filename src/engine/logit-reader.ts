@@ -62,26 +62,30 @@ export class LogitReader {
     return new Float32Array(this.sessions === null ? 0 : rows * blockCount(this.vocabSize) * summaryBlock);
   }
 
-  /** Odds of all rows, given their summaries; of a large vocabulary they lie in `room`, until it is used again. */
+  /** Odds of all rows at a temperature each, given their summaries; of a large vocabulary they lie in `room`, until it is used again. */
   async odds(
     logits: Float32Array,
     summaries: readonly LogitSummary[],
-    temperature: number,
+    temperatures: readonly number[],
     room: Float32Array = this.makeRoom(summaries.length),
   ): Promise<Odds[]> {
     const largest = summaries.map((summary) => mostLikely(summary).logit);
     if (this.sessions === null) {
-      return summaries.map((summary, row) => oddsOf(summary.logits, largest[row] as number, temperature));
+      return summaries.map((summary, row) =>
+        oddsOf(summary.logits, largest[row] as number, temperatures[row] as number),
+      );
     }
     const blocks = blockCount(this.vocabSize);
     const own = room.subarray(0, summaries.length * blocks * summaryBlock);
-    const inverse = Float32Array.of(Math.min(1 / temperature, largestInverse));
+    const inverse = Float32Array.from(temperatures, (temperature) =>
+      Math.min(1 / temperature, largestInverse),
+    );
     const { masses } = await runSession(
       this.sessions.odds,
       {
         ...this.feeds(logits),
         largest: new Tensor('float32', Float32Array.from(largest), [largest.length, 1]),
-        inverse: new Tensor('float32', inverse, [1]),
+        inverse: new Tensor('float32', inverse, [inverse.length, 1]),
       },
       { weights: new Tensor('float32', own, [summaries.length, blocks, summaryBlock]), masses: null },
     );
@@ -121,12 +125,12 @@ function highestGraph(vocabSize: number): Graph {
   return g.build();
 }
 
-/** logits `[row, vocabulary]`, largest `[row, 1]`, inverse `[1]` → weights `[row, block, in block]`, masses `[row, block]`. */
+/** logits `[row, vocabulary]`, largest and inverse `[row, 1]` → weights `[row, block, in block]`, masses `[row, block]`. */
 function oddsGraph(vocabSize: number): Graph {
   const g = new GraphBuilder('odds');
   const logits = logitInput(g, vocabSize);
   const below = g.sub(logits, g.input('largest', 'f32', ['row', 1]));
-  const scaled = g.mul(below, g.input('inverse', 'f32', [1]));
+  const scaled = g.mul(below, g.input('inverse', 'f32', ['row', 1]));
   const weights = g.exp(blocks(g, scaled, vocabSize));
   g.output('weights', weights);
   g.output('masses', g.reduceSum(weights, [2], { keepDims: false }));

@@ -15,13 +15,17 @@ export interface PrefillRow {
   readonly planKey: number;
   /** What the prompt's last token is projected on. */
   readonly probes: readonly Probe[];
+  /** Whether residuals of the prompt are wanted. */
+  readonly pooling: boolean;
+  /** Whether the mean over the prompt is among them, whose sum must not depend on what is shared. */
+  readonly poolingPrompt: boolean;
 }
 
 /** What a prompt leaves behind, besides its keys and values in the cache. */
 export interface PrefillResult {
   /** Logits `[vocabulary]` of the prompt's last token. */
   readonly logits: Float32Array;
-  /** Residuals `[L+1, width]`: the prompt's mean and its last token; null where nothing is captured. */
+  /** Residuals `[L+1, width]`: the prompt's mean and its last token; null where nobody asks. */
   readonly prompt: { readonly mean: Float32Array; readonly last: Float32Array } | null;
   /** Projections of the last token, `[probes]`. */
   readonly projections: Float32Array;
@@ -29,9 +33,6 @@ export interface PrefillResult {
 
 export interface PrefillOptions {
   readonly adapter: Adapter | undefined;
-  readonly capturing: boolean;
-  /** Whether the mean over the prompt is wanted, whose sum must not depend on what is shared. */
-  readonly capturingMean: boolean;
   readonly batchTokens: number | undefined;
 }
 
@@ -62,7 +63,7 @@ export class Prefill {
 
   /**
    * Runs `rows`, no two with the same prompt under the same interventions, into the slots from `first` on; yields
-   * when a step has ended, so that the caller can stop between two.
+   * before each step, so that the caller can stop or do something else between two.
    * @returns the results in the order of `rows`.
    */
   async *run(rows: readonly PrefillRow[], first: number): AsyncGenerator<void, PrefillResult[]> {
@@ -76,8 +77,8 @@ export class Prefill {
       } else if ((rest[0] as PrefillRow).prompt.length > pieceTokens) {
         results.push(yield* this.runPieces(rest[0] as PrefillRow, slot, 0));
       } else {
-        results.push(...(await this.runTogether(this.fitting(rest), slot)));
         yield;
+        results.push(...(await this.runTogether(this.fitting(rest), slot)));
       }
     }
     return results;
@@ -86,13 +87,13 @@ export class Prefill {
   /** The first rows as far as they have a long beginning in common, longer than what follows it. */
   private sharers(rows: readonly PrefillRow[]): PrefillRow[] {
     const head = rows[0] as PrefillRow;
-    if (this.options.capturingMean) return [head];
+    if (head.poolingPrompt) return [head];
     let shared = head.prompt.length;
     let count = 1;
     for (const row of rows.slice(1)) {
       const common = Math.min(shared, commonPrefix(head, row));
       const longest = Math.max(...rows.slice(0, count + 1).map((other) => other.prompt.length));
-      if (common < leastSharedPrefix || longest > 2 * common) break;
+      if (common < leastSharedPrefix || longest > 2 * common || row.poolingPrompt) break;
       shared = common;
       count++;
     }
@@ -128,9 +129,10 @@ export class Prefill {
       rows: stepRows,
       positions,
       cache: this.cache.view(first, stepRows.length),
-      pool: this.poolWeights(
+      pool: poolWeights(
         stepRows.map((row) => row.tokens),
         positions,
+        rows.some((row) => row.pooling),
       ),
       queries: { count: 1, index: BigInt64Array.from(stepRows, (row) => BigInt(row.tokens.length - 1)) },
       tokens: noPositions,
@@ -177,10 +179,10 @@ export class Prefill {
       const left = prompt.length - at;
       const size = left <= pieceTokens ? left : pieceTokens - odd;
       const piece = prompt.slice(at, at + size);
+      yield;
       const result = await this.runPiece(row, slot, piece, probes);
       const { logits, prompt: residuals } = this.read(result, 0, this.runtime.batchMultiple);
       if (residuals !== null) means.push(residuals.mean);
-      yield;
       at += size;
       if (at < prompt.length) continue;
       const projections = probes.read(result.projections, 0, piece.length - 1, positionsOf(piece));
@@ -203,7 +205,7 @@ export class Prefill {
       rows: [{ tokens: piece }],
       positions,
       cache: this.cache.view(slot, 1),
-      pool: this.poolWeights([piece], positions),
+      pool: poolWeights([piece], positions, row.pooling),
       queries: { count, index: new BigInt64Array(count).fill(last) },
       tokens: noPositions,
       edits: new EditFeeds(this.runtime.config, [row.plan]),
@@ -211,21 +213,6 @@ export class Prefill {
       adapter: this.options.adapter,
       probes,
     });
-  }
-
-  /** Two readings a row: its share of the prompt's mean, and its last token. */
-  private poolWeights(
-    rows: readonly (readonly TokenPlace[])[],
-    positions: number,
-  ): { readings: number; weights: Float32Array } {
-    if (!this.options.capturing) return { readings: 0, weights: new Float32Array(0) };
-    const weights = new Float32Array(rows.length * 2 * positions);
-    rows.forEach((tokens, b) => {
-      const start = 2 * b * positions;
-      weights.fill(1 / (tokens[0] as TokenPlace).promptLength, start, start + tokens.length);
-      weights[start + positions + tokens.length - 1] = 1;
-    });
-    return { readings: 2, weights };
   }
 
   /** Results of batch row `b`, whose logits stand in row `b * queries`. */
@@ -236,9 +223,25 @@ export class Prefill {
     const reading = (i: number): Float32Array => result.taps.slice(i * size, (i + 1) * size);
     return {
       logits: result.logits.slice(at, at + vocabSize),
-      prompt: this.options.capturing ? { mean: reading(2 * b), last: reading(2 * b + 1) } : null,
+      prompt: result.taps.length > 0 ? { mean: reading(2 * b), last: reading(2 * b + 1) } : null,
     };
   }
+}
+
+/** Two readings a row: its share of the prompt's mean, and its last token. */
+function poolWeights(
+  rows: readonly (readonly TokenPlace[])[],
+  positions: number,
+  wanted: boolean,
+): { readings: number; weights: Float32Array } {
+  if (!wanted) return { readings: 0, weights: new Float32Array(0) };
+  const weights = new Float32Array(rows.length * 2 * positions);
+  rows.forEach((tokens, b) => {
+    const start = 2 * b * positions;
+    weights.fill(1 / (tokens[0] as TokenPlace).promptLength, start, start + tokens.length);
+    weights[start + positions + tokens.length - 1] = 1;
+  });
+  return { readings: 2, weights };
 }
 
 /** Length of a piece's position axis: only one that begins a prompt can be padded. */

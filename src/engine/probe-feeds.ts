@@ -67,6 +67,16 @@ export class ProbeFeeds {
   }
 }
 
+/** UsageError for more than `narrow` at one layer, before they share a batch with those of others. */
+export function checkProbeCounts(probes: readonly Probe[]): void {
+  const counts = new Map<number, number>();
+  for (const { layer } of probes) {
+    const count = (counts.get(layer) ?? 0) + 1;
+    if (count > narrow) throw tooMany(layer);
+    counts.set(layer, count);
+  }
+}
+
 const withoutProbes = new WeakMap<ModelConfig, Map<number, ProbeFeeds>>();
 
 function tooMany(layer: number): UsageError {

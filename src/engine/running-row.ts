@@ -5,6 +5,7 @@ import type { InterventionPlan } from './interventions.ts';
 import type { PoolAccumulator } from './pool-accumulator.ts';
 import type { TokenPlace } from './positions.ts';
 import type { PrefillRow } from './prefill.ts';
+import type { SamplingOptions } from './sample.ts';
 import type { StopWatch } from './stop-strings.ts';
 import type { FinishReason, Generated, Probe, TokenEvent, TokenLogprobs } from './types.ts';
 
@@ -17,18 +18,25 @@ export interface DrawnToken {
 
 /** What a row needs to know of the call that it belongs to. */
 export interface RowSettings {
+  /** Number of the call, from 1. */
+  readonly call: number;
   readonly maxTokens: number;
   readonly eos: ReadonlySet<number>;
   readonly capturing: boolean;
-  /** Whether log-probabilities are part of the result. */
-  readonly reporting: boolean;
   /** How many of a row's probes, the first ones, are part of the result. */
   readonly projected: number;
   readonly onToken: ((event: TokenEvent) => void) | undefined;
+  readonly sampling: SamplingOptions;
+  /** How many of the most likely tokens are reported with each token; null reports nothing. */
+  readonly logprobs: number | null;
+  /** Whether residuals of every reply token are kept. */
+  readonly pooling: boolean;
+  /** Whether the mean over the prompt is among what is kept. */
+  readonly poolingPrompt: boolean;
 }
 
 /** What a row starts with. */
-export interface RowStart extends PrefillRow {
+export interface RowStart extends Omit<PrefillRow, 'pooling' | 'poolingPrompt'> {
   readonly index: number;
   readonly random: Random;
   readonly pool: PoolAccumulator;
@@ -48,6 +56,12 @@ export class RunningRow implements PrefillRow {
   readonly prompt: readonly TokenPlace[];
   readonly plan: InterventionPlan;
   readonly planKey: number;
+  readonly pooling: boolean;
+  readonly poolingPrompt: boolean;
+  readonly sampling: SamplingOptions;
+  readonly logprobs: number | null;
+  /** Equal for rows of which one prompt's run serves all. */
+  readonly promptKey: string;
   readonly pool: PoolAccumulator;
   readonly random: Random;
   /** Those that the caller asked for, then the gates. */
@@ -55,7 +69,7 @@ export class RunningRow implements PrefillRow {
   private readonly start: RowStart;
   private readonly settings: RowSettings;
   private readonly ids: number[] = [];
-  private readonly logprobs: TokenLogprobs[] = [];
+  private readonly reports: TokenLogprobs[] = [];
   private finished: FinishReason | null = null;
   /** Whether the last token belongs to a thought that is left out. */
   private thought = false;
@@ -72,6 +86,11 @@ export class RunningRow implements PrefillRow {
     this.pool = start.pool;
     this.random = start.random;
     this.probes = start.probes;
+    this.pooling = settings.pooling;
+    this.poolingPrompt = settings.poolingPrompt;
+    this.sampling = settings.sampling;
+    this.logprobs = settings.logprobs;
+    this.promptKey = promptKey(start, settings);
     this.start = start;
     this.settings = settings;
   }
@@ -129,13 +148,13 @@ export class RunningRow implements PrefillRow {
     }
     this.ids.push(id);
     this.thought = this.start.thoughts?.push(id) ?? false;
-    if (report !== null) this.logprobs.push(report);
+    if (report !== null) this.reports.push(report);
     const { text, stopped } = this.start.watch.push(this.start.decoder?.push(id) ?? '');
     this.settings.onToken?.({
       index: this.index,
       id,
       text,
-      ...(report && { logprob: report.logprob }),
+      ...(report && { logprob: report.logprob, top: report.top }),
       ...(this.projections.length > 0 && { projections: this.projections.at(-1) as Float32Array }),
     });
     if (stopped) this.finished = 'stop';
@@ -152,7 +171,7 @@ export class RunningRow implements PrefillRow {
       finishReason: this.finished ?? 'length',
       pooled: this.pool.pooled(),
       ...(this.settings.projected > 0 ? { projections: joined(this.projections) } : {}),
-      ...(this.settings.reporting ? { logprobs: this.logprobs } : {}),
+      ...(this.settings.logprobs !== null ? { logprobs: this.reports } : {}),
     };
   }
 
@@ -166,6 +185,12 @@ export class RunningRow implements PrefillRow {
     if (rest !== '') this.settings.onToken?.({ index: this.index, id: null, text: rest });
     return watch.text;
   }
+}
+
+/** What a prompt leaves for those who read more of it than its logits depends on what they read. */
+function promptKey({ planKey, prompt, probes }: RowStart, settings: RowSettings): string {
+  const reads = probes.length > 0 || settings.pooling;
+  return `${planKey}:${reads ? settings.call : 0}:${prompt.map((place) => place.id).join(',')}`;
 }
 
 function joined(rows: readonly Float32Array[]): Float32Array {

@@ -1,27 +1,20 @@
 import { largestLogits, type LogitSummary, logNormaliser, mostLikely, type Odds } from './logit-summary.ts';
 import type { LogitReader } from './logit-reader.ts';
 import type { DrawnToken, RunningRow } from './running-row.ts';
-import { bestToken, greedy, penalise, type SamplingOptions, sampleToken } from './sample.ts';
-import type { GenerateOptions, TokenLogprobs } from './types.ts';
+import { bestToken, penalise, sampleToken } from './sample.ts';
+import type { TokenLogprobs } from './types.ts';
 
 /** Rows whose exponentials are taken at once: of a large vocabulary, what a processor's cache holds. */
 const rowsAtOnce = 16;
 
-/** Draws the next tokens of rows from their logits, as a call's options say. */
+/** Draws the next tokens of rows from their logits, each as its own options say. */
 export class Sampler {
   private readonly reader: LogitReader;
-  private readonly options: SamplingOptions;
-  /** How many of the most likely tokens are reported with each token; null reports nothing. */
-  private readonly logprobs: number | null;
-  private readonly room: Float32Array;
+  /** Made when the first row needs exponentials. */
+  private room: Float32Array | null = null;
 
-  constructor(reader: LogitReader, options: GenerateOptions) {
-    const { temperature, topK, topP, minP, repetitionPenalty } = { ...greedy, ...options };
+  constructor(reader: LogitReader) {
     this.reader = reader;
-    this.options = { temperature, topK, topP, minP, repetitionPenalty };
-    this.logprobs = options.logprobs ?? null;
-    const needsOdds = temperature > 0 || this.logprobs !== null;
-    this.room = reader.makeRoom(needsOdds ? rowsAtOnce : 0);
   }
 
   /**
@@ -43,36 +36,57 @@ export class Sampler {
   }
 
   private async drawSome(rows: readonly RunningRow[], logits: Float32Array): Promise<(DrawnToken | null)[]> {
-    const { repetitionPenalty, temperature } = this.options;
     let summaries = await this.reader.summaries(logits);
+    const temperatures = rows.map(({ sampling }) => sampling.temperature || 1);
+    const sampled = rows.some(({ sampling }) => sampling.temperature > 0);
     let odds: Odds[] | null = null;
-    let reporters: ((id: number) => TokenLogprobs)[] | null = null;
-    if (this.logprobs !== null) {
+    let reporters: (((id: number) => TokenLogprobs) | null)[] | null = null;
+    if (rows.some((row) => row.logprobs !== null)) {
       // Reported is what the model says, before any option.
-      const plain = await this.reader.odds(logits, summaries, 1, this.room);
-      reporters = summaries.map((summary, row) =>
-        reporter(summary, plain[row] as Odds, this.logprobs as number),
+      const plain = await this.odds(
+        logits,
+        summaries,
+        rows.map(() => 1),
       );
-      if (temperature === 1) odds = plain;
+      reporters = rows.map(({ logprobs }, i) =>
+        logprobs === null ? null : reporter(summaries[i] as LogitSummary, plain[i] as Odds, logprobs),
+      );
+      if (temperatures.every((temperature) => temperature === 1)) odds = plain;
     }
-    const undo: (() => void)[] = [];
-    if (repetitionPenalty !== 1) {
-      for (const [i, row] of rows.entries())
-        undo.push(penalise((summaries[i] as LogitSummary).logits, repetitionPenalty, row.seen()));
+    const undo = penaliseSeen(rows, summaries);
+    if (undo.length > 0) {
       summaries = await this.reader.summaries(logits);
       odds = null;
     }
-    if (temperature > 0) odds ??= await this.reader.odds(logits, summaries, temperature, this.room);
+    if (sampled) odds ??= await this.odds(logits, summaries, temperatures);
     const ids = rows.map((row, i) => {
       const summary = summaries[i] as LogitSummary;
       if (!row.wantsToken) return null;
-      return odds === null
+      return row.sampling.temperature === 0
         ? bestToken(summary)
-        : sampleToken(summary, odds[i] as Odds, this.options, row.random);
+        : sampleToken(summary, odds![i] as Odds, row.sampling, row.random);
     });
     for (const restore of undo) restore();
     return ids.map((id, i) => (id === null ? null : { id, report: reporters?.[i]?.(id) ?? null }));
   }
+
+  private odds(
+    logits: Float32Array,
+    summaries: readonly LogitSummary[],
+    temperatures: readonly number[],
+  ): Promise<Odds[]> {
+    this.room ??= this.reader.makeRoom(rowsAtOnce);
+    return this.reader.odds(logits, summaries, temperatures, this.room);
+  }
+}
+
+/** Makes what rows have said less likely, where they ask for that; gives what takes it back. */
+function penaliseSeen(rows: readonly RunningRow[], summaries: readonly LogitSummary[]): (() => void)[] {
+  return rows.flatMap((row, i) => {
+    const { repetitionPenalty } = row.sampling;
+    if (repetitionPenalty === 1) return [];
+    return [penalise((summaries[i] as LogitSummary).logits, repetitionPenalty, row.seen())];
+  });
 }
 
 /** Tells the log-probabilities of any token and of the `top` most likely ones. */

@@ -139,6 +139,8 @@ export interface TokenEvent {
   readonly id: number | null;
   readonly text: string;
   readonly logprob?: number;
+  /** The most likely tokens in its place, where log-probabilities are asked for; most likely first. */
+  readonly top?: TokenLogprobs['top'];
   /** Where asked for: the projections `[probes]` of the token before this one, from whose state it was drawn. */
   readonly projections?: Float32Array;
 }
