@@ -75,7 +75,7 @@ export async function inspect(model: string): Promise<ModelFacts> {
     vocabulary: config.vocabSize,
     tiedEmbeddings: config.tiedEmbeddings,
     context: config.maxPositions,
-    rope: { theta: config.ropeTheta, scaling: config.ropeScaling },
+    rope: config.rope,
     windows: config.windows.flatMap((tokens, i) => (tokens === null ? [] : [{ block: i + 1, tokens }])),
     dtypes: parametersByDtype(sources),
     weightFiles: checkpoint.weightFiles.length,

@@ -29,27 +29,63 @@ export function blockScope(block: number): string {
   return `block.${block}`;
 }
 
+/** Embeddings of ids `[batch, position]` as they enter the stream, `[batch, position, width]`. */
+export function embedded({ g, config, values, weights }: BlockParts, ids: Value): Value {
+  const rows = values.rows(weights.embedding, ids);
+  return config.embeddingScale === 1 ? rows : g.mul(rows, number(g, config.embeddingScale));
+}
+
 /** One block, counted from 0: hidden `[batch, position, width]` → the same. */
 export function transformerBlock(parts: BlockParts, block: number, hidden: Value): Value {
-  const { g, config, values } = parts;
+  const { g } = parts;
   return g.scope(blockScope(block), () => {
     const weights = blockWeights(parts, block);
-    const normed = g.rmsNorm(hidden, values.float(weights.attentionNorm), config.normEps);
-    const afterAttention = g.add(hidden, attention(parts, block, normed));
-    const mlpInput = g.rmsNorm(afterAttention, values.float(weights.mlpNorm), config.normEps);
-    const gate = g.silu(linear(parts, block, 'gate_proj', mlpInput));
-    const up = linear(parts, block, 'up_proj', mlpInput); // [batch, position, mlpWidth]
-    return g.add(afterAttention, linear(parts, block, 'down_proj', g.mul(gate, up)));
+    const attended = attention(parts, block, norm(parts, hidden, weights.attentionNorm));
+    const afterAttention = g.add(hidden, norm(parts, attended, weights.attentionOutNorm));
+    const given = mlp(parts, block, norm(parts, afterAttention, weights.mlpNorm));
+    return g.add(afterAttention, norm(parts, given, weights.mlpOutNorm));
   });
 }
 
 /** Logits of residuals `[..., width]` after the last block → `[..., vocabulary]`. */
 export function headLogits(parts: BlockParts, hidden: Value): Value {
-  return parts.values.product(finalNorm(parts, hidden), parts.weights.head);
+  const logits = parts.values.product(finalNorm(parts, hidden), parts.weights.head);
+  return capped(parts.g, logits, parts.config.logitSoftcap);
 }
 
-export function finalNorm({ g, config, values, weights }: BlockParts, hidden: Value): Value {
-  return g.rmsNorm(hidden, values.float(weights.finalNorm), config.normEps);
+export function finalNorm(parts: BlockParts, hidden: Value): Value {
+  return norm(parts, hidden, parts.weights.finalNorm);
+}
+
+/** c · tanh(x / c), or x where there is no cap. */
+export function capped(g: GraphBuilder, x: Value, cap: number | null): Value {
+  return cap === null ? x : g.mul(g.tanh(g.mul(x, number(g, 1 / cap))), number(g, cap));
+}
+
+/** RMS norm over the last axis, where the family has one. */
+function norm({ g, config, values }: BlockParts, x: Value, gain: QuantisedOrPlainSource | null): Value {
+  if (gain === null) return x;
+  const stored = values.float(gain);
+  const factor = config.normOffset === 0 ? stored : g.add(stored, number(g, config.normOffset));
+  return g.rmsNorm(x, factor, config.normEps);
+}
+
+function mlp(parts: BlockParts, block: number, input: Value): Value {
+  const { g, config } = parts;
+  const gate = linear(parts, block, 'gate_proj', input);
+  const up = linear(parts, block, 'up_proj', input); // [batch, position, mlpWidth]
+  const active = config.activation === 'silu' ? g.silu(gate) : geluTanh(g, gate);
+  return linear(parts, block, 'down_proj', g.mul(active, up));
+}
+
+/** ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), which is x · sigmoid of twice the tanh's argument. */
+function geluTanh(g: GraphBuilder, x: Value): Value {
+  const cubic = g.mul(g.mul(g.mul(x, x), x), number(g, 0.044715));
+  return g.mul(x, g.sigmoid(g.mul(g.add(x, cubic), number(g, 2 * Math.sqrt(2 / Math.PI)))));
+}
+
+function number(g: GraphBuilder, value: number): Value {
+  return g.constant(`number.${value}`, Float32Array.of(value), []);
 }
 
 /**
@@ -88,25 +124,25 @@ function attention(parts: BlockParts, block: number, normed: Value): Value {
   const value = linear(parts, block, 'v_proj', normed);
   const attended = parts.attend(
     block,
-    headNorm(parts, query, weights.queryNorm, heads),
-    headNorm(parts, key, weights.keyNorm, kvHeads),
+    headNorms(parts, query, weights.queryNorm, heads),
+    headNorms(parts, key, weights.keyNorm, kvHeads),
     value,
   );
   return linear(parts, block, 'o_proj', attended);
 }
 
-/** RMS norm of every head by itself (qwen3); families without it pass through. */
-function headNorm(
-  { g, config, values }: BlockParts,
+/** RMS norm of q or k: every head by itself, or all as one; families without it pass through. */
+function headNorms(
+  parts: BlockParts,
   states: Value,
   gain: QuantisedOrPlainSource | null,
   heads: number,
 ): Value {
-  if (gain === null) return states;
+  const { g, config } = parts;
+  if (config.headNorm !== 'head') return norm(parts, states, gain);
   const [batch, position] = states.type.shape;
   const split = g.reshape(states, [batch!, position!, heads, config.headSize]);
-  const normed = g.rmsNorm(split, values.float(gain), config.normEps);
-  return g.reshape(normed, [batch!, position!, heads * config.headSize]);
+  return g.reshape(norm(parts, split, gain), [batch!, position!, heads * config.headSize]);
 }
 
 /** x Wᵀ + bias, and what the graph adds beside it. */

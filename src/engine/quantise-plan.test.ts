@@ -29,6 +29,8 @@ function outlineWeights(shape: RandomShape, dtype: WeightDtype): ModelWeights<We
     ) as BlockWeights<WeightSource>['projections'],
     attentionNorm: source(`${layer}.norm`, width),
     mlpNorm: source(`${layer}.mlpNorm`, width),
+    attentionOutNorm: null,
+    mlpOutNorm: null,
     queryNorm: null,
     keyNorm: null,
   });

@@ -4,7 +4,7 @@
  */
 
 import type { Adapter, LoraPair } from '../model/adapter.ts';
-import type { ModelConfig, RopeScaling } from '../model/config.ts';
+import { type ModelConfig, type Rope, ropeOf } from '../model/config.ts';
 import type { BlockWeights, LinearWeights, Projection } from '../model/weights.ts';
 
 /** Weights of any number type, row-major. */
@@ -14,7 +14,7 @@ export type BlockAdapter = Adapter['blocks'][number];
 
 /**
  * The residual stream after a block, given the stream before it; both `[position][width]`.
- * `h ← h + attention(norm(h))`, then `h ← h + mlp(norm(h))`.
+ * `h ← h + norm(attention(norm(h)))`, then `h ← h + norm(mlp(norm(h)))`; each norm only where the family has it.
  */
 export function referenceBlock(
   config: ModelConfig,
@@ -23,12 +23,29 @@ export function referenceBlock(
   adapter: BlockAdapter,
   stream: readonly Float64Array[],
 ): Float64Array[] {
-  const normed = stream.map((h) => rmsNorm(h, weights.attentionNorm, config.normEps));
-  const attended = attention(config, block, weights, adapter, normed);
+  const norm = (x: Float64Array, gain: Numbers | null): Float64Array => normed(config, x, gain);
+  const read = stream.map((h) => norm(h, weights.attentionNorm));
+  const attended = attention(config, block, weights, adapter, read);
   return stream.map((h, i) => {
-    const middle = add(h, attended[i]!);
-    return add(middle, mlp(weights, adapter, rmsNorm(middle, weights.mlpNorm, config.normEps)));
+    const middle = add(h, norm(attended[i]!, weights.attentionOutNorm));
+    const given = mlp(config, weights, adapter, norm(middle, weights.mlpNorm));
+    return add(middle, norm(given, weights.mlpOutNorm));
   });
+}
+
+/** RMS norm by the family's gain, which Gemma stores less 1; what has no gain passes through. */
+export function normed(config: ModelConfig, x: Float64Array, gain: Numbers | null): Float64Array {
+  if (gain === null) return x;
+  return rmsNorm(
+    x,
+    Float64Array.from(gain, (value) => config.normOffset + value),
+    config.normEps,
+  );
+}
+
+/** c · tanh(x / c), or x without a cap. */
+export function capped(x: number, cap: number | null): number {
+  return cap === null ? x : cap * Math.tanh(x / cap);
 }
 
 /** y = x / √(mean(x²) + ε) · gain. */
@@ -53,7 +70,7 @@ export function product(weight: Numbers, x: Float64Array): Float64Array {
  * by the scaling. llama3 divides the frequencies whose wavelength is long by `factor`, keeps the short
  * ones and goes smoothly from one to the other between the two bounds.
  */
-export function rotaryFrequencies(headSize: number, theta: number, scaling: RopeScaling): Float64Array {
+export function rotaryFrequencies(headSize: number, { theta, scaling }: Rope): Float64Array {
   const plain = Float64Array.from({ length: headSize / 2 }, (_, i) => theta ** ((-2 * i) / headSize));
   switch (scaling.kind) {
     case 'default':
@@ -83,14 +100,15 @@ function attention(
   adapter: BlockAdapter,
   x: readonly Float64Array[],
 ): Float64Array[] {
-  const { heads, kvHeads, headSize } = config;
-  const project = (name: Projection, count: number): Float64Array[][] =>
-    x.map((token) => split(linear(weights, adapter, name, token), count));
-  const turn = (tokens: Float64Array[][], gain: Numbers | null): Float64Array[][] =>
-    tokens.map((token, i) => token.map((head) => rotate(normHead(head, gain, config), i, config)));
+  const { heads, kvHeads, attentionScale, attentionSoftcap } = config;
+  const project = (name: Projection, count: number, gain: Numbers | null = null): Float64Array[][] =>
+    x.map((token) => normHeads(config, linear(weights, adapter, name, token), count, gain));
+  const rope = ropeOf(config, block);
+  const turn = (tokens: Float64Array[][]): Float64Array[][] =>
+    tokens.map((token, i) => token.map((head) => rotate(head, i, rope)));
   // [position][head][headSize]
-  const queries = turn(project('q_proj', heads), weights.queryNorm);
-  const keys = turn(project('k_proj', kvHeads), weights.keyNorm);
+  const queries = turn(project('q_proj', heads, weights.queryNorm));
+  const keys = turn(project('k_proj', kvHeads, weights.keyNorm));
   const values = project('v_proj', kvHeads);
 
   return queries.map((token, i) => {
@@ -98,19 +116,33 @@ function attention(
     const mixed = token.map((query, head) => {
       const shared = Math.floor(head / (heads / kvHeads));
       const seen = <T>(list: readonly T[][]): T[] => list.slice(first, i + 1).map((at) => at[shared]!);
-      const scores = seen(keys).map((key) => dot(query, key) / Math.sqrt(headSize));
+      const scores = seen(keys).map((key) => capped(dot(query, key) * attentionScale, attentionSoftcap));
       return weightedSum(softmax(scores), seen(values));
     });
     return linear(weights, adapter, 'o_proj', concatenate(mixed));
   });
 }
 
-/** down(silu(gate(x)) · up(x)), `[width]` to `[width]`. */
-function mlp(weights: BlockWeights<Numbers>, adapter: BlockAdapter, x: Float64Array): Float64Array {
+/** down(activation(gate(x)) · up(x)), `[width]` to `[width]`. */
+function mlp(
+  config: ModelConfig,
+  weights: BlockWeights<Numbers>,
+  adapter: BlockAdapter,
+  x: Float64Array,
+): Float64Array {
   const gate = linear(weights, adapter, 'gate_proj', x);
   const up = linear(weights, adapter, 'up_proj', x);
-  const inner = gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+  const active = config.activation === 'silu' ? silu : geluTanh;
+  const inner = gate.map((value, i) => active(value) * up[i]!);
   return linear(weights, adapter, 'down_proj', inner);
+}
+
+function silu(x: number): number {
+  return x / (1 + Math.exp(-x));
+}
+
+function geluTanh(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 }
 
 /** y = W x + b + B (A x). */
@@ -127,8 +159,15 @@ function linear(
   return lora === undefined || lora.rank === 0 ? biased : add(biased, product(lora.b, product(lora.a, x)));
 }
 
-function normHead(head: Float64Array, gain: Numbers | null, config: ModelConfig): Float64Array {
-  return gain === null ? head : rmsNorm(head, gain, config.normEps);
+/** The heads of q or k, normalised where the family does: each by itself, or all as one. */
+function normHeads(
+  config: ModelConfig,
+  x: Float64Array,
+  count: number,
+  gain: Numbers | null,
+): Float64Array[] {
+  if (config.headNorm === 'head') return split(x, count).map((head) => normed(config, head, gain));
+  return split(normed(config, x, gain), count);
 }
 
 /**
@@ -137,10 +176,10 @@ function normHead(head: Float64Array, gain: Numbers | null, config: ModelConfig)
  * Float32: at position p that is a difference of about p · 6e-8 radians, far inside every tolerance at the
  * lengths of the tests.
  */
-export function rotate(head: Float64Array, position: number, config: ModelConfig): Float64Array {
-  const half = config.headSize / 2;
-  const frequencies = rotaryFrequencies(config.headSize, config.ropeTheta, config.ropeScaling);
-  const turned = new Float64Array(config.headSize);
+export function rotate(head: Float64Array, position: number, rope: Rope): Float64Array {
+  const half = head.length / 2;
+  const frequencies = rotaryFrequencies(head.length, rope);
+  const turned = new Float64Array(head.length);
   for (let i = 0; i < half; i++) {
     const cos = Math.cos(position * frequencies[i]!);
     const sin = Math.sin(position * frequencies[i]!);

@@ -21,13 +21,19 @@ const config: ModelConfig = {
   normEps: 1e-6,
   tiedEmbeddings: false,
   maxPositions: 64,
-  ropeTheta: 100,
-  ropeScaling: { kind: 'default' },
+  rope: { theta: 100, scaling: { kind: 'default' } },
+  windowRope: null,
   windows: [null, null],
   qkvBias: true,
   outputBias: true,
   mlpBias: true,
-  headNorm: true,
+  headNorm: 'head',
+  activation: 'silu',
+  embeddingScale: 1,
+  normOffset: 0,
+  attentionScale: 1 / Math.sqrt(6),
+  attentionSoftcap: null,
+  logitSoftcap: null,
   bosTokenId: null,
   eosTokenIds: [],
   padTokenId: null,
@@ -120,23 +126,29 @@ describe('the block', () => {
 describe('rotary embedding', () => {
   it('turns pairs half a head apart, so that products depend on the distance alone', () => {
     const [query, key] = [randomNumbers(6, 0, 'query'), randomNumbers(6, 0, 'key')];
-    const score = (i: number, j: number): number => dot(rotate(query, i, config), rotate(key, j, config));
+    const score = (i: number, j: number): number =>
+      dot(rotate(query, i, config.rope), rotate(key, j, config.rope));
     expect(score(9, 4)).toBeCloseTo(score(5, 0), 10);
     expect(Math.abs(score(9, 4) - score(9, 5))).toBeGreaterThan(visible);
     // The first pair turns by one radian a position.
-    const turned = rotate(Float64Array.of(1, 0, 0, 0, 0, 0), 2, config);
+    const turned = rotate(Float64Array.of(1, 0, 0, 0, 0, 0), 2, config.rope);
     expect(relativeError(turned, [Math.cos(2), 0, 0, Math.sin(2), 0, 0])).toBeLessThan(exact);
   });
 });
 
 describe('rotary frequencies', () => {
   it('fall from 1 by a power of theta', () => {
-    expect(relativeError(rotaryFrequencies(4, 100, { kind: 'default' }), [1, 0.1])).toBeLessThan(exact);
+    expect(
+      relativeError(rotaryFrequencies(4, { theta: 100, scaling: { kind: 'default' } }), [1, 0.1]),
+    ).toBeLessThan(exact);
   });
 
   it('are divided by the factor of linear scaling', () => {
     expect(
-      relativeError(rotaryFrequencies(4, 100, { kind: 'linear', factor: 4 }), [0.25, 0.025]),
+      relativeError(
+        rotaryFrequencies(4, { theta: 100, scaling: { kind: 'linear', factor: 4 } }),
+        [0.25, 0.025],
+      ),
     ).toBeLessThan(exact);
   });
 
@@ -151,7 +163,7 @@ describe('rotary frequencies', () => {
     // Frequencies 1, 0.2, 0.04, 0.008: 10.2, 2.04, 0.41 and 0.08 turns in 64 positions.
     const blend = ((64 * 0.2) / (2 * Math.PI) - 1) / 3;
     const expected = [1, 0.2 * blend + (0.2 / 8) * (1 - blend), 0.04 / 8, 0.008 / 8];
-    expect(relativeError(rotaryFrequencies(8, 625, scaling), expected)).toBeLessThan(exact);
+    expect(relativeError(rotaryFrequencies(8, { theta: 625, scaling }), expected)).toBeLessThan(exact);
   });
 });
 
@@ -297,6 +309,8 @@ function randomWeights(shape: ModelConfig): ModelWeights<Float64Array> {
     ) as BlockWeights<Float64Array>['projections'],
     attentionNorm: randomNumbers(shape.width, 1, b, 'attentionNorm'),
     mlpNorm: randomNumbers(shape.width, 1, b, 'mlpNorm'),
+    attentionOutNorm: null,
+    mlpOutNorm: null,
     queryNorm: randomNumbers(shape.headSize, 1, b, 'queryNorm'),
     keyNorm: randomNumbers(shape.headSize, 1, b, 'keyNorm'),
   });

@@ -8,7 +8,7 @@ import type { Adapter } from '../model/adapter.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ModelWeights } from '../model/weights.ts';
 import type { ForwardRow, GenerateRow, Pooling } from './types.ts';
-import { type Numbers, product, referenceBlock, rmsNorm } from './reference-block.ts';
+import { capped, normed, type Numbers, product, referenceBlock } from './reference-block.ts';
 import {
   type EndsSentence,
   groupAt,
@@ -48,7 +48,8 @@ export function referenceForward(
   });
   const logits = layers
     .at(-1)!
-    .map((h) => product(weights.head, rmsNorm(h, weights.finalNorm, config.normEps)));
+    .map((h) => product(weights.head, normed(config, h, weights.finalNorm)))
+    .map((row) => row.map((logit) => capped(logit, config.logitSoftcap)));
   return {
     tokens: flatten(row.ids.flatMap((_, i) => layers.map((layer) => layer[i]!))),
     logits: flatten(logits),
@@ -115,7 +116,10 @@ export function referenceGreedy(
 }
 
 function embeddingOf(config: ModelConfig, weights: ModelWeights<Numbers>, id: number): Float64Array {
-  return Float64Array.from({ length: config.width }, (_, i) => weights.embedding[id * config.width + i]!);
+  return Float64Array.from(
+    { length: config.width },
+    (_, i) => config.embeddingScale * weights.embedding[id * config.width + i]!,
+  );
 }
 
 function isPooled(pooling: Pooling, i: number, row: ForwardRow, endsSentence: EndsSentence): boolean {

@@ -1,15 +1,14 @@
-import type { ModelConfig } from '../model/config.ts';
+import type { Rope } from '../model/config.ts';
 
 /**
  * Angular frequencies of the rotary embedding, `[headSize / 2]`, in radians a position: θ^(−2i/headSize),
  * rescaled as the checkpoint asks. `llama3` (Llama 3.1 and later) keeps short wavelengths, divides long ones
  * by `factor`, and blends between the two.
  */
-export function rotaryFrequencies(config: ModelConfig): Float64Array {
-  const half = config.headSize / 2;
-  const scaling = config.ropeScaling;
+export function rotaryFrequencies({ theta, scaling }: Rope, headSize: number): Float64Array {
+  const half = headSize / 2;
   return Float64Array.from({ length: half }, (_, i) => {
-    const frequency = config.ropeTheta ** (-i / half);
+    const frequency = theta ** (-i / half);
     if (scaling.kind === 'default') return frequency;
     if (scaling.kind === 'linear') return frequency / scaling.factor;
     const wavelength = (2 * Math.PI) / frequency;
@@ -25,9 +24,13 @@ export function rotaryFrequencies(config: ModelConfig): Float64Array {
 }
 
 /** Cosines and sines of every angle up to `context` positions, `[context, headSize / 2]` each. */
-export function rotaryTables(config: ModelConfig, context: number): { cos: Float32Array; sin: Float32Array } {
+export function rotaryTables(
+  rope: Rope,
+  headSize: number,
+  context: number,
+): { cos: Float32Array; sin: Float32Array } {
   // Hugging Face holds frequencies and angles in float32; long contexts agree only when both round alike.
-  const frequencies = Float32Array.from(rotaryFrequencies(config));
+  const frequencies = Float32Array.from(rotaryFrequencies(rope, headSize));
   const half = frequencies.length;
   const cos = new Float32Array(context * half);
   const sin = new Float32Array(context * half);

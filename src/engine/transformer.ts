@@ -1,13 +1,14 @@
 import { ModelError } from '../errors.ts';
 import { GraphBuilder } from '../graph/graph.ts';
 import type { Dim, Graph, Value } from '../graph/types.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, type Rope, ropeOf } from '../model/config.ts';
 import type { ModelWeights, Projection } from '../model/weights.ts';
 import {
   applyEdits,
   type BlockParts,
   blockScope,
   type EditPart,
+  embedded,
   headLogits,
   keepLength,
   transformerBlock,
@@ -120,7 +121,7 @@ class TransformerBuilder implements BlockParts {
 
   build(): Graph {
     const { g, config } = this;
-    let hidden = this.values.rows(this.weights.embedding, this.ids); // [batch, position, width]
+    let hidden = embedded(this, this.ids); // [batch, position, width]
     const tokenIndex = g.input(names.tokenIndex, 'i64', ['batch', 'token']);
     const layers = [hidden];
     for (let block = 0; block < config.layers; block++) {
@@ -148,10 +149,11 @@ class TransformerBuilder implements BlockParts {
     const { g, config, inputs } = this;
     const { heads, kvHeads, headSize } = config;
     const inside = inputs.positions === null;
+    const { cos, sin } = inputs.tables(block);
     const rotated = (states: Value, count: number): Value =>
       inputs.positions === null
         ? states
-        : g.rotaryEmbedding(states, inputs.positions, inputs.cos, inputs.sin, { heads: count });
+        : g.rotaryEmbedding(states, inputs.positions, cos, sin, { heads: count });
     const cacheShape = ['batch', kvHeads, 'capacity', headSize];
     const window = config.windows[block] ?? null;
     const [out, presentKey, presentValue] = g.groupQueryAttention(
@@ -162,9 +164,17 @@ class TransformerBuilder implements BlockParts {
       g.input('past.value', 'f32', cacheShape),
       inputs.seqlens,
       inputs.total,
-      inside ? inputs.cos : null,
-      inside ? inputs.sin : null,
-      { heads, kvHeads, rotary: inside, ...(window === null ? {} : { window }) },
+      inside ? cos : null,
+      inside ? sin : null,
+      {
+        heads,
+        kvHeads,
+        rotary: inside,
+        ...(window === null ? {} : { window }),
+        // The kernel's own default has the same bits as ever; a factor that says the same might not.
+        ...(config.attentionScale === 1 / Math.sqrt(headSize) ? {} : { scale: config.attentionScale }),
+        ...(config.attentionSoftcap === null ? {} : { softcap: config.attentionSoftcap }),
+      },
     );
     g.output('present.key', presentKey);
     g.output('present.value', presentValue);
@@ -235,18 +245,26 @@ interface AttentionInputs {
   readonly seqlens: Value;
   readonly total: Value;
   readonly positions: Value | null;
-  readonly cos: Value;
-  readonly sin: Value;
+  /** Cosines and sines of a block's rotary embedding, `[context, headSize / 2]` each. */
+  tables(block: number): { readonly cos: Value; readonly sin: Value };
 }
 
 function attentionInputs(g: GraphBuilder, config: ModelConfig, context: number): AttentionInputs {
-  const half = config.headSize / 2;
-  const { cos, sin } = rotaryTables(config, context);
+  const { headSize } = config;
+  const shape = [context, headSize / 2];
+  const known = new Map<Rope, { readonly cos: Value; readonly sin: Value }>();
   return {
     seqlens: g.input(names.seqlens, 'i32', ['batch']),
     total: g.input(names.total, 'i32', [1]),
     positions: rotatesInside(config) ? null : g.input(names.positions, 'i64', ['batch', 'position']),
-    cos: g.constant('rotary.cos', cos, [context, half]),
-    sin: g.constant('rotary.sin', sin, [context, half]),
+    tables: (block) => {
+      const rope = ropeOf(config, block);
+      const made = known.get(rope);
+      if (made !== undefined) return made;
+      const { cos, sin } = rotaryTables(rope, headSize, context);
+      const tables = { cos: g.constant('rotary.cos', cos, shape), sin: g.constant('rotary.sin', sin, shape) };
+      known.set(rope, tables);
+      return tables;
+    },
   };
 }

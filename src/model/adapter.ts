@@ -5,7 +5,7 @@ import type { ModelConfig } from './config.ts';
 import { familyOf } from './families/index.ts';
 import { findModelFolder } from './hub-cache.ts';
 import { quoteName, readJsonObject } from './json-text.ts';
-import { layerName, projectionShapes } from './locate-weights.ts';
+import { layerName, projectionRows, projectionShapes } from './locate-weights.ts';
 import { openFile, pathKind } from './read-bytes.ts';
 import type { OpenFile } from './read-bytes.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
@@ -49,7 +49,7 @@ export interface StoredPair {
   readonly scale: number;
   /** `[rank, in]`. */
   readonly a: Float32Array;
-  /** `[out, rank]`, as it is in the file, without the scale. */
+  /** `[out, rank]`, the projection's rows of what is in the file, without the scale. */
   readonly b: Float32Array;
 }
 
@@ -85,8 +85,10 @@ export async function readAdapter(
   try {
     const pairs: StoredPair[] = [];
     for (const plan of plans) {
-      const [a, b] = [await readFloatEntry(file, plan.a), await readFloatEntry(file, plan.b)];
-      pairs.push({ ...plan, a, b });
+      const [a, whole] = [await readFloatEntry(file, plan.a), await readFloatEntry(file, plan.b)];
+      const { firstRow } = projectionRows(config, plan.projection);
+      const [out] = projectionShapes(config)[plan.projection];
+      pairs.push({ ...plan, a, b: whole.slice(firstRow * plan.rank, (firstRow + out) * plan.rank) });
     }
     return { id, pairs };
   } finally {
@@ -94,7 +96,10 @@ export async function readAdapter(
   }
 }
 
-/** Name of one matrix of the pair that adapts `projection` of block `layer`, as PEFT writes it. */
+/**
+ * Name of one matrix of the pair that adapts `projection` of block `layer`, as PEFT writes it; projections that lie in one
+ * matrix share it.
+ */
 export function adapterTensorName(
   config: ModelConfig,
   layer: number,
@@ -130,9 +135,9 @@ function planPairs(header: SafetensorsHeader, adapter: AdapterConfig, config: Mo
       if (a === undefined) throw missing(header, nameA);
       if (b === undefined) throw missing(header, nameB);
       if (targeted === false) throw untargeted(header, module);
-      const [rank, [out, input]] = [adapterRank(adapter, module), shapes[projection]];
+      const [rank, [, input]] = [adapterRank(adapter, module), shapes[projection]];
       checkTensor(header.file, a, [rank, input]);
-      checkTensor(header.file, b, [out, rank]);
+      checkTensor(header.file, b, [projectionRows(config, projection).rows, rank]);
       plans.push({ layer, projection, rank, scale: adapterScale(adapter, module), a, b });
     }
   }

@@ -34,13 +34,19 @@ describe('parseConfig', () => {
       normEps: 1e-6,
       tiedEmbeddings: false,
       maxPositions: 2048,
-      ropeTheta: 10_000,
-      ropeScaling: { kind: 'default' },
+      rope: { theta: 10_000, scaling: { kind: 'default' } },
+      windowRope: null,
       windows: [null, null, null, null],
       qkvBias: false,
       outputBias: false,
       mlpBias: false,
-      headNorm: false,
+      headNorm: 'none',
+      activation: 'silu',
+      embeddingScale: 1,
+      normOffset: 0,
+      attentionScale: 1 / Math.sqrt(16),
+      attentionSoftcap: null,
+      logitSoftcap: null,
       bosTokenId: 1,
       eosTokenIds: [2],
       padTokenId: null,
@@ -60,7 +66,7 @@ describe('parseConfig', () => {
       bosTokenId: null,
       eosTokenIds: [],
     });
-    expect(parse('qwen3', many)).toMatchObject({ headSize: 128, headNorm: true, qkvBias: false });
+    expect(parse('qwen3', many)).toMatchObject({ headSize: 128, headNorm: 'head', qkvBias: false });
     expect(parse('mistral', many)).toMatchObject({
       kvHeads: 8,
       maxPositions: 131_072,
@@ -108,7 +114,7 @@ describe('parseConfig', () => {
       bosTokenId: 3,
       eosTokenIds: [4, 5],
       padTokenId: 0,
-      ropeTheta: 5e5,
+      rope: { theta: 5e5 },
     });
     const qwen3 = { attention_bias: true, mlp_bias: true, num_key_value_heads: 2 };
     expect(parse('qwen3', qwen3)).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: false });
@@ -194,8 +200,8 @@ describe('parseConfig', () => {
   it.each<[string, JsonObject, RegExp]>([
     [
       'an unknown family',
-      { model_type: 'gemma2' },
-      /a model_type of llama, mistral, qwen2, qwen3, got "gemma2"/,
+      { model_type: 'mamba' },
+      /a model_type of llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3, olmo2, got "mamba"/,
     ],
     ['a family of JavaScript', { model_type: '__proto__' }, /got "__proto__"/],
     ['another activation', { hidden_act: 'gelu' }, /"hidden_act" to be "silu", got "gelu"/],
@@ -264,8 +270,8 @@ describe('rotary embeddings', () => {
       { kind: 'default' },
     ],
     ['version 5, theta outside', { rope_theta: 9, rope_parameters: {} }, 9, { kind: 'default' }],
-  ])('reads %s', (_, changes, ropeTheta, ropeScaling) => {
-    expect(parse('llama', changes)).toMatchObject({ ropeTheta, ropeScaling });
+  ])('reads %s', (_, changes, theta, scaling) => {
+    expect(parse('llama', changes)).toMatchObject({ rope: { theta, scaling } });
   });
 
   it.each(['yarn', 'dynamic', 'longrope', 'su', 'proportional', 'toString'])('refuses %s by name', (kind) => {

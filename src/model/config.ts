@@ -5,9 +5,15 @@ import { families, familyOf } from './families/index.ts';
 import { jsonFields, unsupported } from './json-fields.ts';
 import type { JsonFields } from './json-fields.ts';
 import type { Json, JsonObject } from './json-text.ts';
-import { parseRope } from './rope-config.ts';
+import { parseRopes } from './rope-config.ts';
 
 /** Rotary position embedding; `theta` is the base of the frequencies. */
+export interface Rope {
+  readonly theta: number;
+  readonly scaling: RopeScaling;
+}
+
+/** How the frequencies are stretched. */
 export type RopeScaling =
   | { readonly kind: 'default' }
   | { readonly kind: 'linear'; readonly factor: number }
@@ -35,16 +41,28 @@ export interface ModelConfig {
   readonly normEps: number;
   readonly tiedEmbeddings: boolean;
   readonly maxPositions: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
+  readonly rope: Rope;
+  /** Of blocks with a window, where it is another (gemma3); null where all are alike. */
+  readonly windowRope: Rope | null;
   /** Per block: how many positions back a token sees, itself included; null sees all. */
   readonly windows: readonly (number | null)[];
   /** Whether q, k, v / the attention output / the MLP products carry a bias. */
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
-  /** RMS norm of every head of q and k before the rotary embedding (qwen3). */
-  readonly headNorm: boolean;
+  /** RMS norm of q and k before the rotary embedding: none, every head by itself (qwen3), or all heads as one (olmo2). */
+  readonly headNorm: 'none' | 'head' | 'projection';
+  /** Of the MLP's gate. */
+  readonly activation: 'silu' | 'gelu-tanh';
+  /** What embeddings are multiplied by as they enter the stream. */
+  readonly embeddingScale: number;
+  /** RMS norms multiply by this plus the stored gain. */
+  readonly normOffset: 0 | 1;
+  /** Factor on attention scores. */
+  readonly attentionScale: number;
+  /** Scores and logits x become c · tanh(x / c); null where they stay as they are. */
+  readonly attentionSoftcap: number | null;
+  readonly logitSoftcap: number | null;
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | null;
@@ -60,6 +78,7 @@ const limits = {
   headSize: 1024,
   positions: 134_217_728,
   tokenIds: 1024,
+  softcap: 1e6,
 } as const;
 
 /**
@@ -76,21 +95,23 @@ export function parseConfig(json: JsonObject, file: string): ModelConfig {
   const modelType = fields.optionalString('model_type');
   if (modelType === undefined) throw fields.wrong('model_type', `one of ${[...families.keys()].join(', ')}`);
   const family = familyOf(modelType);
-  refuseUnsupported(fields);
+  refuseUnsupported(fields, family);
   const sizes = parseSizes(fields, family);
+  const { defaults } = family;
   return {
     modelType,
     ...sizes,
-    normEps: fields.optionalNumber('rms_norm_eps', 0, 1) ?? 1e-6,
-    tiedEmbeddings: fields.optionalBoolean('tie_word_embeddings') ?? false,
-    ...parseRope(fields, sizes.maxPositions),
+    normEps: fields.optionalNumber('rms_norm_eps', 0, 1) ?? defaults.normEps ?? 1e-6,
+    tiedEmbeddings: fields.optionalBoolean('tie_word_embeddings') ?? defaults.tiedEmbeddings ?? false,
+    ...parseRopes(fields, family, sizes.maxPositions),
     windows: parseWindows(fields, family, sizes.layers),
     qkvBias: hasBias(fields, family.qkvBias),
     outputBias: hasBias(fields, family.outputBias),
     mlpBias: hasBias(fields, family.mlpBias),
-    headNorm: family.weights.queryNorm !== null,
-    bosTokenId: tokenIds(fields, 'bos_token_id', family.defaults.bosTokenId, sizes.vocabSize)[0] ?? null,
-    eosTokenIds: tokenIds(fields, 'eos_token_id', family.defaults.eosTokenId, sizes.vocabSize),
+    headNorm: family.weights.queryNorm === null ? 'none' : (family.headNormSpan ?? 'head'),
+    ...parseArithmetic(fields, family, sizes),
+    bosTokenId: tokenIds(fields, 'bos_token_id', defaults.bosTokenId, sizes.vocabSize)[0] ?? null,
+    eosTokenIds: tokenIds(fields, 'eos_token_id', defaults.eosTokenId, sizes.vocabSize),
     padTokenId: tokenIds(fields, 'pad_token_id', null, sizes.vocabSize)[0] ?? null,
   };
 }
@@ -153,12 +174,11 @@ function parseWindows(fields: JsonFields, family: Family, layers: number): (numb
     (fields.isNull('sliding_window') ? null : family.defaults.slidingWindow);
   if (window === null) return none;
   if (family.windows === 'every-block') return none.map(() => window);
-  if (fields.optionalBoolean('use_sliding_window') !== true) return none;
+  if (family.windows === 'by-layer' && fields.optionalBoolean('use_sliding_window') !== true) return none;
   const types = fields.raw('layer_types');
   if (types === undefined) {
-    const first =
-      fields.optionalInteger('max_window_layers', 0, limits.layers) ?? family.defaults.maxWindowLayers;
-    return none.map((_, layer) => (layer >= first ? window : null));
+    const hasWindow = windowedLayers(fields, family);
+    return none.map((_, layer) => (hasWindow(layer) ? window : null));
   }
   if (!Array.isArray(types) || types.length !== layers || !types.every(isLayerType)) {
     throw fields.wrong('layer_types', `a list of ${layers}, each full_attention or sliding_attention`);
@@ -166,8 +186,54 @@ function parseWindows(fields: JsonFields, family: Family, layers: number): (numb
   return types.map((type) => (type === 'sliding_attention' ? window : null));
 }
 
+/** Which blocks have a window where `layer_types` does not say. */
+function windowedLayers(fields: JsonFields, { windows, defaults }: Family): (layer: number) => boolean {
+  if (typeof windows === 'object') {
+    const every = fields.optionalInteger('sliding_window_pattern', 1, limits.layers) ?? windows.fullEvery;
+    return (layer) => (layer + 1) % every !== 0;
+  }
+  const first = fields.optionalInteger('max_window_layers', 0, limits.layers) ?? defaults.maxWindowLayers;
+  return (layer) => layer >= first;
+}
+
 function isLayerType(type: Json): boolean {
   return type === 'full_attention' || type === 'sliding_attention';
+}
+
+type Arithmetic = Pick<
+  ModelConfig,
+  'activation' | 'embeddingScale' | 'normOffset' | 'attentionScale' | 'attentionSoftcap' | 'logitSoftcap'
+>;
+
+/** How the family computes, where that is not the same for all. */
+function parseArithmetic(fields: JsonFields, { gemma }: Family, { width, headSize }: Sizes): Arithmetic {
+  if (gemma === undefined) {
+    return {
+      activation: 'silu',
+      embeddingScale: 1,
+      normOffset: 0,
+      attentionScale: 1 / Math.sqrt(headSize),
+      attentionSoftcap: null,
+      logitSoftcap: null,
+    };
+  }
+  const softcap = (name: string, fallback: number | null): number | null =>
+    fields.optionalNumber(name, 0, limits.softcap) ?? (fields.isNull(name) ? null : fallback);
+  const scalar = fields.optionalNumber('query_pre_attn_scalar', 0, limits.width) ?? 256;
+  return {
+    activation: 'gelu-tanh',
+    // Hugging Face holds the factor in float32.
+    embeddingScale: Math.fround(Math.sqrt(width)),
+    normOffset: 1,
+    attentionScale: 1 / Math.sqrt(scalar),
+    attentionSoftcap: softcap('attn_logit_softcapping', gemma.attentionSoftcap),
+    logitSoftcap: softcap('final_logit_softcapping', gemma.logitSoftcap),
+  };
+}
+
+/** The rotary embedding of a block, counted from 0. */
+export function ropeOf(config: ModelConfig, block: number): Rope {
+  return config.windows[block] == null ? config.rope : (config.windowRope ?? config.rope);
 }
 
 function hasBias(fields: JsonFields, rule: BiasRule): boolean {
@@ -189,9 +255,15 @@ function tokenIds(fields: JsonFields, name: string, fallback: number | null, voc
 }
 
 /** What would load and then compute something else than the checkpoint means is refused by name. */
-function refuseUnsupported(fields: JsonFields): void {
-  const activation = fields.optionalString('hidden_act') ?? 'silu';
-  if (activation !== 'silu') throw unsupported(fields, 'hidden_act', '"silu"', activation);
+function refuseUnsupported(fields: JsonFields, { gemma }: Family): void {
+  const [key, known] =
+    gemma === undefined
+      ? (['hidden_act', 'silu'] as const)
+      : (['hidden_activation', 'gelu_pytorch_tanh'] as const);
+  const activation = fields.optionalString(key) ?? known;
+  if (activation !== known) throw unsupported(fields, key, `"${known}"`, activation);
+  if (gemma !== undefined && fields.optionalBoolean('use_bidirectional_attention') === true)
+    throw unsupported(fields, 'use_bidirectional_attention', 'false', true);
   if (fields.raw('quantization_config') !== undefined) {
     const method = fields.optionalObject('quantization_config')?.raw('quant_method');
     throw unsupported(fields, 'quantization_config', 'F32, F16 or BF16 weights (no such key)', method);

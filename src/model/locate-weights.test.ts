@@ -65,8 +65,8 @@ describe('locateWeights', () => {
     expect(unusedTensors).toEqual([]);
     const block = weights.blocks[1]!;
     expect(weights.blocks).toHaveLength(2);
-    expect(block.attentionNorm.name).toBe('model.layers.1.input_layernorm.weight');
-    expect(block.mlpNorm.name).toBe('model.layers.1.post_attention_layernorm.weight');
+    expect(block.attentionNorm?.name).toBe('model.layers.1.input_layernorm.weight');
+    expect(block.mlpNorm?.name).toBe('model.layers.1.post_attention_layernorm.weight');
     for (const name of projections) {
       const part = name.endsWith('o_proj') || /^[qkv]_/.test(name) ? 'self_attn' : 'mlp';
       expect(block.projections[name].weight.name).toBe(`model.layers.1.${part}.${name}.weight`);

@@ -73,12 +73,13 @@ function locateBlock(finder: WeightFinder, config: ModelConfig, layer: number): 
     up_proj: config.mlpBias,
     down_proj: config.mlpBias,
   };
-  const vector = (name: string, size: number): WeightSource => finder.find(layerName(name, layer), [size]);
+  const vector = (name: string | null, size: number): WeightSource | null =>
+    name === null ? null : finder.find(layerName(name, layer), [size]);
   const linear = (projection: Projection): LinearWeights<WeightSource> => {
     const module = layerName(names.projections[projection], layer);
     const shape = shapes[projection];
     return {
-      weight: finder.find(`${module}.weight`, shape),
+      weight: locateMatrix(finder, config, projection, module),
       bias: biased[projection] ? finder.find(`${module}.bias`, [shape[0]]) : null,
     };
   };
@@ -89,9 +90,50 @@ function locateBlock(finder: WeightFinder, config: ModelConfig, layer: number): 
     >,
     attentionNorm: vector(names.attentionNorm, config.width),
     mlpNorm: vector(names.mlpNorm, config.width),
-    queryNorm: names.queryNorm === null ? null : vector(names.queryNorm, config.headSize),
-    keyNorm: names.keyNorm === null ? null : vector(names.keyNorm, config.headSize),
+    attentionOutNorm: vector(names.attentionOutNorm, config.width),
+    mlpOutNorm: vector(names.mlpOutNorm, config.width),
+    queryNorm: vector(names.queryNorm, config.headNorm === 'head' ? config.headSize : shapes.q_proj[0]),
+    keyNorm: vector(names.keyNorm, config.headNorm === 'head' ? config.headSize : shapes.k_proj[0]),
   };
+}
+
+/** A projection's matrix: a tensor, or its rows in one that it shares with others. */
+function locateMatrix(
+  finder: WeightFinder,
+  config: ModelConfig,
+  projection: Projection,
+  module: string,
+): WeightSource {
+  const shapes = projectionShapes(config);
+  const { parts, firstRow, rows } = projectionRows(config, projection);
+  const [out, input] = shapes[projection];
+  if (parts.length === 1) return finder.find(`${module}.weight`, [out, input]);
+  const whole = finder.find(`${module}.weight`, [rows, input]);
+  const rowBytes = whole.byteLength / rows;
+  return {
+    ...whole,
+    name: partName(whole.name, projection),
+    shape: [out, input],
+    offset: whole.offset + firstRow * rowBytes,
+    byteLength: out * rowBytes,
+  };
+}
+
+/** The matrix that a projection lies in: the projections that share it, from the top, and this one's rows. */
+export function projectionRows(
+  config: ModelConfig,
+  projection: Projection,
+): { readonly parts: readonly Projection[]; readonly firstRow: number; readonly rows: number } {
+  const shapes = projectionShapes(config);
+  const parts = familyOf(config.modelType).fused?.find((group) => group.includes(projection)) ?? [projection];
+  const rowsOf = (names: readonly Projection[]): number =>
+    names.reduce((sum, name) => sum + shapes[name][0], 0);
+  return { parts, firstRow: rowsOf(parts.slice(0, parts.indexOf(projection))), rows: rowsOf(parts) };
+}
+
+/** Name of a projection's own share of something that it shares with others. */
+export function partName(name: string, projection: Projection): string {
+  return `${name}.${projection}`;
 }
 
 /** Looks tensors up by name or alias; two names of one tensor give the same object. */

@@ -2,6 +2,7 @@
 export type WeightDtype = 'F32' | 'F16' | 'BF16';
 
 export interface WeightSource {
+  /** The tensor's name; of rows of a tensor, the name with the rows' own after it. */
   readonly name: string;
   readonly dtype: WeightDtype;
   readonly shape: readonly number[];
@@ -32,10 +33,13 @@ export interface LinearWeights<Source> {
 
 export interface BlockWeights<Source> {
   readonly projections: Readonly<Record<Projection, LinearWeights<Source>>>;
-  /** RMS norm gains `[width]` before attention and before the MLP. */
-  readonly attentionNorm: Source;
-  readonly mlpNorm: Source;
-  /** RMS norm gains `[headSize]` of q and k; null where the family has none. */
+  /** RMS norm gains `[width]` before attention and before the MLP; null where the family has none there. */
+  readonly attentionNorm: Source | null;
+  readonly mlpNorm: Source | null;
+  /** The same of what attention and the MLP give, before it is added to the stream. */
+  readonly attentionOutNorm: Source | null;
+  readonly mlpOutNorm: Source | null;
+  /** RMS norm gains of q and k, `[headSize]` or of the projection's width; null where the family has none. */
   readonly queryNorm: Source | null;
   readonly keyNorm: Source | null;
 }
@@ -55,16 +59,19 @@ export function weightSources(weights: ModelWeights<WeightSource>): WeightSource
   const all = [
     weights.embedding,
     ...weights.blocks.flatMap((block) => [
-      block.attentionNorm,
+      ...present(block.attentionNorm),
       ...projections.flatMap((name) => {
         const { weight, bias } = block.projections[name];
         return bias === null ? [weight] : [weight, bias];
       }),
-      ...[block.queryNorm, block.keyNorm].filter((gain) => gain !== null),
-      block.mlpNorm,
+      ...present(block.queryNorm, block.keyNorm, block.attentionOutNorm, block.mlpNorm, block.mlpOutNorm),
     ]),
     weights.finalNorm,
     weights.head,
   ];
   return [...new Map(all.map((source) => [source.name, source])).values()];
+}
+
+function present<Source>(...sources: readonly (Source | null)[]): Source[] {
+  return sources.filter((source) => source !== null);
 }

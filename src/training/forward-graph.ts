@@ -1,13 +1,20 @@
-import { applyEdits, type BlockParts, headLogits, transformerBlock } from '../engine/block.ts';
+import {
+  applyEdits,
+  type BlockParts,
+  capped,
+  embedded,
+  headLogits,
+  transformerBlock,
+} from '../engine/block.ts';
 import type { InterventionPlan } from '../engine/interventions.ts';
 import type { QuantisedOrPlainSource } from '../engine/quantised-weights.ts';
 import { editShapes, names } from '../engine/transformer.ts';
 import type { WeightValues } from '../engine/weight-values.ts';
 import type { GraphBuilder } from '../graph/graph.ts';
 import type { Value } from '../graph/types.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, type Rope, ropeOf } from '../model/config.ts';
 import type { ModelWeights, Projection } from '../model/weights.ts';
-import { tokenNames } from './token-feeds.ts';
+import { ropesOf, tokenNames } from './token-feeds.ts';
 
 /** What is added to a projection's product. */
 export type Adapt = (block: number, projection: Projection, x: Value, y: Value) => Value;
@@ -22,24 +29,25 @@ export interface ForwardModel {
 /**
  * The inputs that say what the tokens are. `ids` and `positions` (places within the row) `[batch, position]`, where
  * `batch` counts lines; `spans` `[batch, position]`, numbers that rise by 1 within a row and by more than its
- * length from row to row of a line; the rotary tables `[context, headSize / 2]`; `queries` `[query]`, positions
+ * length from row to row of a line; rotary tables `[context, headSize / 2]`; `queries` `[query]`, positions
  * counted over all lines, and the tokens `targets` `[query]` that come after them.
  */
 export class TokenInputs {
   readonly ids: Value;
   readonly positions: Value;
-  readonly cos: Value;
-  readonly sin: Value;
   readonly queries: Value;
   readonly targets: Value;
   private readonly masks = new Map<number | null, Value>();
+  private readonly tables = new Map<Rope, { readonly cos: Value; readonly sin: Value }>();
 
   constructor(g: GraphBuilder, config: ModelConfig) {
     const table = ['context', config.headSize / 2];
     this.ids = g.input(tokenNames.ids, 'i64', ['batch', 'position']);
     this.positions = g.input(tokenNames.positions, 'i64', ['batch', 'position']);
-    this.cos = g.input(tokenNames.cos, 'f32', table);
-    this.sin = g.input(tokenNames.sin, 'f32', table);
+    ropesOf(config).forEach((rope, i) => {
+      const input = (part: 'cos' | 'sin'): Value => g.input(tokenNames.rotary(i, part), 'f32', table);
+      this.tables.set(rope, { cos: input('cos'), sin: input('sin') });
+    });
     this.queries = g.input(tokenNames.queries, 'i64', ['query']);
     this.targets = g.input(tokenNames.targets, 'i64', ['query']);
     const spans = g.input(tokenNames.spans, 'f32', ['batch', 'position']);
@@ -47,6 +55,11 @@ export class TokenInputs {
     const distance = g.sub(g.unsqueeze(spans, [2]), g.unsqueeze(spans, [1])); // [batch, query, key]
     for (const window of new Set(config.windows))
       this.masks.set(window, makeMask(g, distance, reach, window));
+  }
+
+  /** Cosines and sines of a rotary embedding. */
+  rotary(rope: Rope): { readonly cos: Value; readonly sin: Value } {
+    return this.tables.get(rope)!;
   }
 
   /**
@@ -99,7 +112,7 @@ export class TrainingForward implements BlockParts {
     edit: (layer: number, hidden: Value) => Value = (_, hidden) => hidden,
     last: number = this.config.layers,
   ): Value[] {
-    let hidden = this.values.rows(this.weights.embedding, this.tokens.ids);
+    let hidden = embedded(this, this.tokens.ids);
     const layers = [hidden];
     for (let block = 0; block < last; block++) {
       hidden = edit(block + 1, transformerBlock(this, block, hidden));
@@ -121,14 +134,16 @@ export class TrainingForward implements BlockParts {
     const group = heads / kvHeads;
     const rows = group === 1 ? 'position' : `${group}*position`;
     const mask = tokens.mask(config.windows[block] ?? null);
+    const { cos, sin } = tokens.rotary(ropeOf(config, block));
     const rotated = (states: Value, count: number): Value =>
-      g.rotaryEmbedding(states, tokens.positions, tokens.cos, tokens.sin, { heads: count });
+      g.rotaryEmbedding(states, tokens.positions, cos, sin, { heads: count });
     const byHead = (states: Value): Value =>
       g.transpose(g.reshape(states, ['batch', 'position', kvHeads, headSize]), [0, 2, 1, 3]);
     const grouped = g.reshape(rotated(query, heads), ['batch', 'position', kvHeads, group, headSize]);
     const queries = g.reshape(g.transpose(grouped, [0, 2, 3, 1, 4]), ['batch', kvHeads, rows, headSize]);
     const keys = byHead(rotated(key, kvHeads));
-    const scores = g.matMul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
+    const scaled = g.matMul(queries, keys, { transposeB: true, alpha: config.attentionScale });
+    const scores = capped(g, scaled, config.attentionSoftcap);
     const square = g.reshape(scores, ['batch', kvHeads, group, 'position', 'position']);
     const weights = g.softmax(g.add(square, g.unsqueeze(mask, [1, 2])), -1);
     const mixed = g.matMul(g.reshape(weights, ['batch', kvHeads, rows, 'position']), byHead(value));

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { readWeight } from '../model/read-weights.ts';
 import { weightSources } from '../model/weights.ts';
+import { fuseWeights } from './fused.ts';
 import { saveModel } from './save-model.ts';
 import type { Parameter, Trainable } from './trainable.ts';
 import type { FullMethod } from './types.ts';
@@ -23,6 +24,12 @@ export async function fullTrainable(checkpoint: Checkpoint, method: FullMethod):
   return {
     parameters,
     parts: (_, values) => ({ given: values, adapt: (_block, _projection, _x, y) => y }),
-    save: (folder) => saveModel(folder, checkpoint, parameters, method.saveDtype ?? 'F32'),
+    save: (folder) =>
+      saveModel(
+        folder,
+        checkpoint,
+        fuseWeights(checkpoint.config, checkpoint.weights, parameters),
+        method.saveDtype ?? 'F32',
+      ),
   };
 }

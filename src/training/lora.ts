@@ -1,6 +1,6 @@
 import { adapterTensorName, readAdapter, type StoredPair } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { projectionShapes } from '../model/locate-weights.ts';
+import { partName, projectionRows, projectionShapes } from '../model/locate-weights.ts';
 import { type Projection, projections } from '../model/weights.ts';
 import { randomStream } from '../util/random.ts';
 import { ModelError, UsageError } from '../errors.ts';
@@ -34,7 +34,7 @@ export async function loraTrainable(
   const pairs = adaptedModules(checkpoint, method).map(({ block, projection }): Pair => {
     const [out, input] = projectionShapes(checkpoint.config)[projection];
     const stored = start?.get(`${block}.${projection}`);
-    const name = (part: 'A' | 'B'): string => adapterTensorName(checkpoint.config, block, projection, part);
+    const name = (part: 'A' | 'B'): string => parameterName(checkpoint, block, projection, part);
     const parameter = (part: 'A' | 'B', shape: number[], data: Float32Array): Parameter => ({
       name: name(part),
       shape,
@@ -67,8 +67,19 @@ export async function loraTrainable(
         return g.add(y, g.matMul(inner, values.get(pair.b.name)!, { transposeB: true, alpha }));
       },
     }),
-    save: (folder) => saveAdapter(folder, checkpoint, method, parameters),
+    save: (folder) => saveAdapter(folder, checkpoint, method, pairs),
   };
+}
+
+/** The tensor's name in PEFT's file; where projections share one, with the projection's own after it. */
+function parameterName(
+  { config }: Checkpoint,
+  block: number,
+  projection: Projection,
+  part: 'A' | 'B',
+): string {
+  const name = adapterTensorName(config, block, projection, part);
+  return projectionRows(config, projection).parts.length === 1 ? name : partName(name, projection);
 }
 
 /** alpha / rank, or alpha / √rank with rs-LoRA. */

@@ -8,11 +8,14 @@ import { loadCheckpoint } from '../model/checkpoint.ts';
 import { openFile, readExactly } from '../model/read-bytes.ts';
 import { readSafetensorsHeader, type TensorEntry } from '../model/safetensors.ts';
 import { isFloatDtype, readFloats } from '../model/safetensors-content.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { projectionRows, projectionShapes } from '../model/locate-weights.ts';
 import { streamSafetensors, type TensorOutline } from '../model/safetensors-writer.ts';
 import type { WeightDtype } from '../model/weights.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
 import { threadCount } from '../util/threads.ts';
 import { UsageError } from '../errors.ts';
+import { storedName } from './fused.ts';
 import { copyModelFiles, encodeFloats, refuseSameFolder } from './save-model.ts';
 
 export interface MergeOptions {
@@ -47,12 +50,13 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
   if (options.dtype !== undefined && !isFloatDtype(options.dtype))
     throw new UsageError(`expected a dtype of F32, F16 or BF16, got ${String(options.dtype)}`);
   const { pairs } = await readAdapter(options.adapter, checkpoint.config);
-  const byTensor = new Map(
-    pairs.map((pair) => [
-      checkpoint.weights.blocks[pair.layer]!.projections[pair.projection].weight.name,
-      pair,
-    ]),
-  );
+  const { config, weights } = checkpoint;
+  const byTensor = new Map<string, StoredPair[]>();
+  for (const pair of pairs) {
+    const source = weights.blocks[pair.layer]!.projections[pair.projection].weight;
+    const name = storedName(config, source, pair.projection);
+    byTensor.set(name, [...(byTensor.get(name) ?? []), pair]);
+  }
   const headers = await Promise.all(checkpoint.weightFiles.map((file) => readSafetensorsHeader(file)));
   const total = headers.reduce((sum, header) => sum + header.tensors.size, 0);
   await mkdir(options.output, { recursive: true });
@@ -63,10 +67,9 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     for (const [i, { file, tensors }] of headers.entries()) {
       const entries = [...tensors.values()];
       await writeShard(join(options.output, names[i]!), file, entries, options.dtype, async (entry, data) => {
-        const pair = byTensor.get(entry.name);
-        const merged = pair === undefined ? data : await mergePair(session, entry, data, pair);
+        for (const pair of byTensor.get(entry.name) ?? []) await mergePair(session, config, data, pair);
         options.onProgress?.(++done, total);
-        return merged;
+        return data;
       });
     }
   } finally {
@@ -94,13 +97,16 @@ function mergeGraph() {
   return g.build();
 }
 
+/** Adds the pair to the projection's rows of `data`, in place. */
 async function mergePair(
   session: InferenceSession,
-  { shape }: TensorEntry,
-  w: Float32Array,
-  { a, b, rank, scale }: StoredPair,
-): Promise<Float32Array> {
-  const [out, input] = shape as readonly [number, number];
+  config: ModelConfig,
+  data: Float32Array,
+  { projection, a, b, rank, scale }: StoredPair,
+): Promise<void> {
+  const [out, input] = projectionShapes(config)[projection];
+  const { firstRow } = projectionRows(config, projection);
+  const w = data.slice(firstRow * input, (firstRow + out) * input);
   const tensor = (data: Float32Array, dims: readonly number[]): RuntimeTensor =>
     new RuntimeTensor('float32', data, dims);
   const feeds = {
@@ -110,7 +116,7 @@ async function mergePair(
     scale: tensor(Float32Array.of(scale), []),
   };
   const { merged } = await runSession(session, feeds, { merged: null });
-  return floatData(merged);
+  data.set(floatData(merged), firstRow * input);
 }
 
 /** Float tensors pass through `change`; others are copied as they are. */

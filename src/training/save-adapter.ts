@@ -4,7 +4,8 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import { writeSafetensors } from '../model/safetensors-writer.ts';
 import { projections } from '../model/weights.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
-import type { LoraMethod, NamedTensor } from './types.ts';
+import { type AdaptedProduct, fuseAdapter, moduleName } from './fused.ts';
+import type { LoraMethod } from './types.ts';
 
 /**
  * Writes an adapter as PEFT does: adapter_model.safetensors, then adapter_config.json, each whole or not at all. The
@@ -14,20 +15,30 @@ export async function saveAdapter(
   folder: string,
   checkpoint: Checkpoint,
   method: LoraMethod,
-  tensors: readonly NamedTensor[],
+  pairs: readonly AdaptedProduct[],
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
+  const { tensors, products } = fuseAdapter(checkpoint.config, pairs);
   await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, { format: 'pt' });
-  const text = `${JSON.stringify(adapterConfig(checkpoint, method), null, 2)}\n`;
+  const text = `${JSON.stringify(adapterConfig(checkpoint, method, products), null, 2)}\n`;
   await writeFileAtomically(join(folder, 'adapter_config.json'), async (handle) => {
     await handle.writeFile(text);
   });
 }
 
 /** Every key that PEFT's loader wants, with the values that mean "plain LoRA". */
-function adapterConfig(checkpoint: Checkpoint, method: LoraMethod): Record<string, unknown> {
+function adapterConfig(
+  checkpoint: Checkpoint,
+  method: LoraMethod,
+  products: ReadonlyMap<string, number>,
+): Record<string, unknown> {
+  const targets = projections.filter((name) => method.targets?.includes(name) ?? true);
+  // Of n products in one module the rank is n-fold, and the scale has to stay what it was in training.
+  const growth = (n: number): number => (method.rankStabilised === true ? Math.sqrt(n) : n);
+  const perModule = (of: (n: number) => number): Record<string, number> =>
+    Object.fromEntries([...products].map(([name, n]) => [name, of(n)]));
   return {
-    alpha_pattern: {},
+    alpha_pattern: perModule((n) => method.alpha * growth(n)),
     auto_mapping: null,
     base_model_name_or_path: checkpoint.revision === null ? checkpoint.folder : checkpoint.id,
     bias: 'none',
@@ -41,9 +52,11 @@ function adapterConfig(checkpoint: Checkpoint, method: LoraMethod): Record<strin
     modules_to_save: null,
     peft_type: 'LORA',
     r: method.rank,
-    rank_pattern: {},
+    rank_pattern: perModule((n) => method.rank * n),
     revision: checkpoint.revision,
-    target_modules: projections.filter((name) => method.targets?.includes(name) ?? true),
+    target_modules: [
+      ...new Set(targets.map((projection) => moduleName(checkpoint.config, { block: 0, projection }))),
+    ],
     task_type: 'CAUSAL_LM',
     use_dora: false,
     use_rslora: method.rankStabilised ?? false,

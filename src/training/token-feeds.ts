@@ -1,7 +1,7 @@
 import { Tensor } from 'onnxruntime-node';
 import { rotaryTables } from '../engine/rotary.ts';
 import type { TokenPlace } from '../engine/positions.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, type Rope, ropeOf } from '../model/config.ts';
 import { DataError } from '../errors.ts';
 import type { Lines } from './lines.ts';
 import type { TrainingRow } from './types.ts';
@@ -12,8 +12,8 @@ export const tokenNames = {
   positions: 'positions',
   spans: 'spans',
   reach: 'reach',
-  cos: 'rotary.cos',
-  sin: 'rotary.sin',
+  /** Of the model's rotary embedding of this number. */
+  rotary: (index: number, part: 'cos' | 'sin'): string => `rotary.${index}.${part}`,
   queries: 'queries',
   targets: 'targets',
 } as const;
@@ -91,29 +91,37 @@ export function linePlaces({ count, rows }: Lines): TokenPlace[][] {
   return places;
 }
 
+/** The different rotary embeddings of a model's blocks. */
+export function ropesOf(config: ModelConfig): readonly Rope[] {
+  return [...new Set(Array.from({ length: config.layers }, (_, block) => ropeOf(config, block)))];
+}
+
 /** Cosines and sines of as many positions as were asked for so far. */
 export class RotaryFeeds {
   private readonly config: ModelConfig;
   private positions = 0;
-  private tables: { cos: Float32Array; sin: Float32Array } = {
-    cos: new Float32Array(0),
-    sin: new Float32Array(0),
-  };
+  /** By number of the rotary embedding. */
+  private tables: readonly { cos: Float32Array; sin: Float32Array }[] = [];
 
   constructor(config: ModelConfig) {
     this.config = config;
   }
 
   feeds(length: number): Record<string, Tensor> {
+    const { headSize } = this.config;
     if (length > this.positions) {
       this.positions = length;
-      this.tables = rotaryTables(this.config, length);
+      this.tables = ropesOf(this.config).map((rope) => rotaryTables(rope, headSize, length));
     }
-    const shape = [this.positions, this.config.headSize / 2];
-    return {
-      [tokenNames.cos]: new Tensor('float32', this.tables.cos, shape),
-      [tokenNames.sin]: new Tensor('float32', this.tables.sin, shape),
-    };
+    const shape = [this.positions, headSize / 2];
+    return Object.fromEntries(
+      this.tables.flatMap((table, i) =>
+        (['cos', 'sin'] as const).map((part) => [
+          tokenNames.rotary(i, part),
+          new Tensor('float32', table[part], shape),
+        ]),
+      ),
+    );
   }
 }
 

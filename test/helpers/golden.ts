@@ -9,7 +9,16 @@ import {
 import { sharedPath } from './shared.ts';
 
 /** Families of the golden data that the engine runs. */
-export const goldenFamilies = ['llama', 'qwen2', 'qwen3', 'mistral'] as const;
+export const goldenFamilies = [
+  'llama',
+  'qwen2',
+  'qwen3',
+  'mistral',
+  'gemma2',
+  'gemma3_text',
+  'phi3',
+  'olmo2',
+] as const;
 export type GoldenFamily = (typeof goldenFamilies)[number];
 /** Those that also hold LoRA adapters. */
 export const adapterFamilies = ['llama', 'qwen2'] as const;

@@ -31,8 +31,10 @@ async function readBlock(block: BlockWeights<WeightSource>): Promise<BlockWeight
   const linears = Object.fromEntries(await Promise.all(projections.map(linear)));
   return {
     projections: linears as Record<Projection, LinearWeights<Float32Array>>,
-    attentionNorm: await readWeight(block.attentionNorm),
-    mlpNorm: await readWeight(block.mlpNorm),
+    attentionNorm: await optional(block.attentionNorm),
+    mlpNorm: await optional(block.mlpNorm),
+    attentionOutNorm: await optional(block.attentionOutNorm),
+    mlpOutNorm: await optional(block.mlpOutNorm),
     queryNorm: await optional(block.queryNorm),
     keyNorm: await optional(block.keyNorm),
   };

@@ -5,8 +5,12 @@ export interface WeightNames {
   readonly embedding: string;
   readonly head: string;
   readonly finalNorm: string;
-  readonly attentionNorm: string;
-  readonly mlpNorm: string;
+  /** Before attention and before the MLP; null where the family reads the stream as it is. */
+  readonly attentionNorm: string | null;
+  readonly mlpNorm: string | null;
+  /** Of what attention and the MLP give, before it is added to the stream; null where it is added as it is. */
+  readonly attentionOutNorm: string | null;
+  readonly mlpOutNorm: string | null;
   /** Null where heads are not normalised. */
   readonly queryNorm: string | null;
   readonly keyNorm: string | null;
@@ -14,14 +18,18 @@ export interface WeightNames {
   readonly projections: Readonly<Record<Projection, string>>;
 }
 
+/** Projections that lie in one matrix, one below the other, each under this path in `WeightNames`. */
+export type FusedProjections = readonly (readonly Projection[])[];
+
 /** Whether products carry a bias: always, never, or as the named key of config.json says (false where absent). */
 export type BiasRule = 'always' | 'never' | { readonly key: string };
 
 /**
- * Which blocks see a window of `sliding_window` positions: `none`; `every-block`; or `by-layer`, where
- * `use_sliding_window` switches it on and `layer_types`, or else `max_window_layers`, chooses the blocks.
+ * Which blocks see a window of `sliding_window` positions: `none`; `every-block`; `by-layer`, where
+ * `use_sliding_window` switches it on and `layer_types`, or else `max_window_layers`, chooses the blocks; or all but every
+ * `fullEvery`th, where `layer_types` does not say otherwise.
  */
-export type WindowRule = 'none' | 'every-block' | 'by-layer';
+export type WindowRule = 'none' | 'every-block' | 'by-layer' | { readonly fullEvery: number };
 
 /** What Hugging Face's configuration class fills in where config.json is silent. */
 export interface ConfigDefaults {
@@ -35,6 +43,21 @@ export interface ConfigDefaults {
   readonly maxWindowLayers: number;
   readonly bosTokenId: number | null;
   readonly eosTokenId: number | null;
+  /** Default: 1e-6. */
+  readonly normEps?: number;
+  /** Default: false. */
+  readonly tiedEmbeddings?: boolean;
+  /** Default: 10,000. */
+  readonly ropeTheta?: number;
+}
+
+/** What Gemma's models do otherwise than the others. */
+export interface GemmaRules {
+  /** Positions of blocks with a window turn by a base of their own, this one where config.json names none. */
+  readonly windowRopeTheta: number | null;
+  /** Where config.json is silent: the attention's and the logits' soft cap, or null for none. */
+  readonly attentionSoftcap: number | null;
+  readonly logitSoftcap: number | null;
 }
 
 /** One architecture, as data: what the shared code must know to read its checkpoints and to build its graph. */
@@ -46,5 +69,14 @@ export interface Family {
   readonly outputBias: BiasRule;
   readonly mlpBias: BiasRule;
   readonly windows: WindowRule;
+  /** Whether q and k are normalised head by head, or each over its whole width; only where they are at all. */
+  readonly headNormSpan?: 'head' | 'projection';
+  /** Default: none. */
+  readonly fused?: FusedProjections;
+  /**
+   * Embeddings times √width, norms that multiply by 1 + gain, scores scaled by `query_pre_attn_scalar`, an MLP with GELU;
+   * default: none of it.
+   */
+  readonly gemma?: GemmaRules;
   readonly defaults: ConfigDefaults;
 }

@@ -7,6 +7,8 @@ export const llamaWeightNames: WeightNames = {
   finalNorm: 'model.norm.weight',
   attentionNorm: 'model.layers.{layer}.input_layernorm.weight',
   mlpNorm: 'model.layers.{layer}.post_attention_layernorm.weight',
+  attentionOutNorm: null,
+  mlpOutNorm: null,
   queryNorm: null,
   keyNorm: null,
   projections: {
