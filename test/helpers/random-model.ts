@@ -9,7 +9,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export const randomFamilies = ['llama', 'qwen2', 'qwen3', 'mistral'] as const;
+export const randomFamilies = [
+  'llama',
+  'qwen2',
+  'qwen3',
+  'mistral',
+  'gemma2',
+  'gemma3_text',
+  'phi3',
+  'olmo2',
+] as const;
 export type RandomFamily = (typeof randomFamilies)[number];
 export type RandomDtype = 'F32' | 'F16' | 'BF16';
 
@@ -148,7 +157,16 @@ export async function writeRandomModel(
 
 function configJson(shape: RandomShape, dtype: RandomDtype): Record<string, unknown> {
   const dtypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
-  const architectures = { llama: 'Llama', qwen2: 'Qwen2', qwen3: 'Qwen3', mistral: 'Mistral' } as const;
+  const architectures = {
+    llama: 'Llama',
+    qwen2: 'Qwen2',
+    qwen3: 'Qwen3',
+    mistral: 'Mistral',
+    gemma2: 'Gemma2',
+    gemma3_text: 'Gemma3',
+    phi3: 'Phi3',
+    olmo2: 'Olmo2',
+  } as const;
   return {
     architectures: [`${architectures[shape.family]}ForCausalLM`],
     model_type: shape.family,
@@ -165,7 +183,9 @@ function configJson(shape: RandomShape, dtype: RandomDtype): Record<string, unkn
     rope_theta: shape.ropeTheta,
     rope_scaling: shape.ropeScaling ?? null,
     rms_norm_eps: shape.normEps ?? 1e-6,
-    ...(shape.family === 'mistral' ? { sliding_window: shape.slidingWindow ?? null } : {}),
+    ...(hasWindows(shape) ? { sliding_window: shape.slidingWindow ?? null } : {}),
+    // A window and no window in models of three blocks.
+    ...(shape.family === 'gemma3_text' ? { sliding_window_pattern: 3 } : {}),
     ...(shape.family === 'llama'
       ? { attention_bias: shape.attentionBias ?? false, mlp_bias: shape.mlpBias ?? false }
       : {}),
@@ -173,6 +193,10 @@ function configJson(shape: RandomShape, dtype: RandomDtype): Record<string, unkn
     eos_token_id: 2,
     torch_dtype: dtypes[dtype],
   };
+}
+
+function hasWindows({ family }: RandomShape): boolean {
+  return family === 'mistral' || family === 'gemma2' || family === 'gemma3_text';
 }
 
 function tensorsOf(shape: RandomShape): RandomTensor[] {
@@ -204,16 +228,37 @@ function blockTensors(shape: RandomShape, prefix: string): RandomTensor[] {
   const queries = shape.heads * headSize;
   const keys = shape.kvHeads * headSize;
   const qkvBias = family === 'qwen2' || attentionBias;
+  const isGemma = family === 'gemma2' || family === 'gemma3_text';
+  const headGains =
+    family === 'qwen3' || family === 'gemma3_text'
+      ? [gain('self_attn.q_norm', headSize), gain('self_attn.k_norm', headSize)]
+      : family === 'olmo2'
+        ? [gain('self_attn.q_norm', queries), gain('self_attn.k_norm', keys)]
+        : [];
+  const attention =
+    family === 'phi3'
+      ? linear('self_attn.qkv_proj', queries + 2 * keys, width, false)
+      : [
+          ...linear('self_attn.q_proj', queries, width, qkvBias),
+          ...linear('self_attn.k_proj', keys, width, qkvBias),
+          ...linear('self_attn.v_proj', keys, width, qkvBias),
+        ];
+  const gates =
+    family === 'phi3'
+      ? linear('mlp.gate_up_proj', 2 * mlpWidth, width, false)
+      : [
+          ...linear('mlp.gate_proj', mlpWidth, width, mlpBias),
+          ...linear('mlp.up_proj', mlpWidth, width, mlpBias),
+        ];
   return [
-    gain('input_layernorm', width),
-    ...linear('self_attn.q_proj', queries, width, qkvBias),
-    ...linear('self_attn.k_proj', keys, width, qkvBias),
-    ...linear('self_attn.v_proj', keys, width, qkvBias),
+    ...(family === 'olmo2' ? [] : [gain('input_layernorm', width)]),
+    ...attention,
     ...linear('self_attn.o_proj', width, queries, attentionBias),
-    ...(family === 'qwen3' ? [gain('self_attn.q_norm', headSize), gain('self_attn.k_norm', headSize)] : []),
+    ...headGains,
     gain('post_attention_layernorm', width),
-    ...linear('mlp.gate_proj', mlpWidth, width, mlpBias),
-    ...linear('mlp.up_proj', mlpWidth, width, mlpBias),
+    ...(isGemma ? [gain('pre_feedforward_layernorm', width)] : []),
+    ...(isGemma || family === 'olmo2' ? [gain('post_feedforward_layernorm', width)] : []),
+    ...gates,
     ...linear('mlp.down_proj', width, mlpWidth, mlpBias),
   ];
 }

@@ -39,6 +39,9 @@ const models: readonly (readonly [string, Partial<RandomShape>])[] = [
   ['llama, heads of 8', { family: 'llama', headSize: 8, tied: false }],
   ['qwen3, heads of 32', { family: 'qwen3', headSize: 32, width: 40 }],
   ['mistral, window of 5', { family: 'mistral', slidingWindow: 5, kvHeads: 1 }],
+  ['gemma2, window of 5', { family: 'gemma2', slidingWindow: 5 }],
+  ['olmo2', { family: 'olmo2', tied: false }],
+  ['phi3', { family: 'phi3', tied: false }],
   // So wide and long that the runtime may cut a product's sums, and share its columns among threads.
   ['qwen2, width 200', { width: 200, mlpWidth: 300 }],
 ];

@@ -50,8 +50,9 @@ const trainings: Readonly<Record<string, TrainerOptions>> = {
 
 describe('gradients of a training step', () => {
   it.each(Object.entries(trainings))('%s: are the slope of the whole loss', async (_, options) => {
-    for (const family of ['qwen2', 'qwen3'] as const) {
-      const trainer = await openTinyTrainer(options, { shape: { family, tied: family === 'qwen2' } });
+    for (const family of ['qwen2', 'qwen3', 'gemma2', 'gemma3_text', 'phi3', 'olmo2'] as const) {
+      const tied = family === 'qwen2' || family.startsWith('gemma');
+      const trainer = await openTinyTrainer(options, { shape: { family, tied, slidingWindow: 5 } });
       randomiseParameters(trainer);
       const state = trainer.state();
       const gradients = await gatheredGradients(trainer, [rows]);
