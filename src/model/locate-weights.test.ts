@@ -9,7 +9,7 @@ import type { LocatedWeights } from './locate-weights.ts';
 import { readWeight } from './read-weights.ts';
 import type { TensorToWrite } from './safetensors-writer.ts';
 import { findWeightFiles } from './weight-files.ts';
-import { projections } from './weights.ts';
+import { projections, weightSources } from './weights.ts';
 import { editJson, editTensors } from '../../test/helpers/edit-checkpoint.ts';
 import { randomFamilies, writeRandomModel } from '../../test/helpers/random-model.ts';
 import type { RandomShape } from '../../test/helpers/random-model.ts';
@@ -60,29 +60,66 @@ const renamed =
     tensors.map((tensor) => (tensor.name === from ? { ...tensor, name: to } : tensor));
 
 describe('locateWeights', () => {
-  it.each(randomFamilies)('uses every tensor of a checkpoint of %s, each once', async (family) => {
+  it.each(randomFamilies)('uses every tensor of a checkpoint of %s', async (family) => {
     const { weights, unusedTensors } = await locate(await writeModel({ family }));
     expect(unusedTensors).toEqual([]);
-    const block = weights.blocks[1]!;
-    expect(weights.blocks).toHaveLength(2);
-    expect(block.attentionNorm?.name).toBe('model.layers.1.input_layernorm.weight');
-    expect(block.mlpNorm?.name).toBe('model.layers.1.post_attention_layernorm.weight');
-    for (const name of projections) {
-      const part = name.endsWith('o_proj') || /^[qkv]_/.test(name) ? 'self_attn' : 'mlp';
-      expect(block.projections[name].weight.name).toBe(`model.layers.1.${part}.${name}.weight`);
-    }
-    expect(block.projections.down_proj.weight.shape).toEqual([8, 10]);
-    expect(block.projections.k_proj.weight.shape).toEqual([6, 8]);
-    expect(block.projections.k_proj.bias?.name).toBe(
-      family === 'qwen2' ? 'model.layers.1.self_attn.k_proj.bias' : undefined,
-    );
-    expect(block.projections.o_proj.bias).toBeNull();
-    expect(block.queryNorm?.shape).toEqual(family === 'qwen3' ? [6] : undefined);
-    expect(block.keyNorm?.name).toBe(
-      family === 'qwen3' ? 'model.layers.1.self_attn.k_norm.weight' : undefined,
-    );
-    expect(weights.head).not.toBe(weights.embedding);
+    const names = weightSources(weights).map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
   });
+
+  it('finds the norms of a family that has four a block', async () => {
+    const block = (await locate(await writeModel({ family: 'gemma2' }))).weights.blocks[1]!;
+    const norms = [block.attentionNorm, block.attentionOutNorm, block.mlpNorm, block.mlpOutNorm];
+    expect(norms.map((norm) => norm?.name)).toEqual(
+      ['input', 'post_attention', 'pre_feedforward', 'post_feedforward'].map(
+        (name) => `model.layers.1.${name}_layernorm.weight`,
+      ),
+    );
+  });
+
+  it('cuts a matrix that several projections share into their rows', async () => {
+    const { weights } = await locate(await writeModel({ family: 'phi3' }));
+    const { q_proj: q, k_proj: k, v_proj: v } = weights.blocks[0]!.projections;
+    const name = 'model.layers.0.self_attn.qkv_proj.weight';
+    expect([q, k, v].map(({ weight }) => weight.name)).toEqual([
+      `${name}.q_proj`,
+      `${name}.k_proj`,
+      `${name}.v_proj`,
+    ]);
+    expect([q, k, v].map(({ weight }) => weight.shape)).toEqual([
+      [12, 8],
+      [6, 8],
+      [6, 8],
+    ]);
+    expect(k.weight.offset).toBe(q.weight.offset + 12 * 8 * 4);
+    expect(v.weight.offset).toBe(k.weight.offset + 6 * 8 * 4);
+  });
+
+  it.each(['llama', 'qwen2', 'qwen3', 'mistral'] as const)(
+    'finds each weight of %s by its name',
+    async (family) => {
+      const { weights } = await locate(await writeModel({ family }));
+      const block = weights.blocks[1]!;
+      expect(weights.blocks).toHaveLength(2);
+      expect(block.attentionNorm?.name).toBe('model.layers.1.input_layernorm.weight');
+      expect(block.mlpNorm?.name).toBe('model.layers.1.post_attention_layernorm.weight');
+      for (const name of projections) {
+        const part = name.endsWith('o_proj') || /^[qkv]_/.test(name) ? 'self_attn' : 'mlp';
+        expect(block.projections[name].weight.name).toBe(`model.layers.1.${part}.${name}.weight`);
+      }
+      expect(block.projections.down_proj.weight.shape).toEqual([8, 10]);
+      expect(block.projections.k_proj.weight.shape).toEqual([6, 8]);
+      expect(block.projections.k_proj.bias?.name).toBe(
+        family === 'qwen2' ? 'model.layers.1.self_attn.k_proj.bias' : undefined,
+      );
+      expect(block.projections.o_proj.bias).toBeNull();
+      expect(block.queryNorm?.shape).toEqual(family === 'qwen3' ? [6] : undefined);
+      expect(block.keyNorm?.name).toBe(
+        family === 'qwen3' ? 'model.layers.1.self_attn.k_norm.weight' : undefined,
+      );
+      expect(weights.head).not.toBe(weights.embedding);
+    },
+  );
 
   it("takes llama's biases where the configuration has them", async () => {
     const { weights, unusedTensors } = await locate(await writeModel({ attentionBias: true, mlpBias: true }));
