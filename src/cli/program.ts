@@ -14,6 +14,7 @@ import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { judgeCommand } from './commands/judge.ts';
 import { mergeCommand } from './commands/merge.ts';
+import { mitigateCommand } from './commands/mitigate.ts';
 import { monitorCommand } from './commands/monitor.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
@@ -77,6 +78,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     trainCommand(context),
     mergeCommand(),
     shiftCommand(context),
+    mitigateCommand(context),
     capabilityCommand(context),
     datasetsCommand(),
     pullCommand(context),

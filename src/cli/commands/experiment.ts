@@ -1,11 +1,13 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { CommandContext } from '../context.ts';
+import { finetuningExperimentCommand } from './experiments/finetuning.ts';
 import { monitoringExperimentCommand } from './experiments/monitoring.ts';
 
 /** `persona experiment`: the paper's experiments, one file each in `experiments/`. */
 export function experimentCommand(context: CommandContext): CommandUnknownOpts {
   return new Command('experiment')
     .description("run one of the paper's experiments on a model")
-    .addCommand(monitoringExperimentCommand(context));
+    .addCommand(monitoringExperimentCommand(context))
+    .addCommand(finetuningExperimentCommand(context));
 }
