@@ -1,5 +1,5 @@
-import { sampleCorrelation } from 'simple-statistics';
 import { type Interval, bootstrapInterval } from '../bootstrap.ts';
+import { pearson } from './monitoring-results.ts';
 
 /** A model of the grid: what it was trained on, its shifts and its scores by trait. */
 export interface GridPoint {
@@ -55,10 +55,4 @@ export function correlationMatrix(
       };
     }),
   );
-}
-
-/** Pearson's r; null for fewer than three points or a constant side. */
-function pearson(xs: readonly number[], ys: readonly number[]): number | null {
-  const constant = (values: readonly number[]): boolean => values.every((value) => value === values[0]);
-  return xs.length < 3 || constant(xs) || constant(ys) ? null : sampleCorrelation([...xs], [...ys]);
 }

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** As little as shows every part: one family, one trait, one step of training. */
+/** As little as shows every part: one family, one trait, few steps of training. */
 const options = (): FinetuningOptions => ({
   model: shippedModelFolder(),
   out: join(folder, 'grid'),
@@ -26,7 +26,8 @@ const options = (): FinetuningOptions => ({
   extractQuestions: 3,
   capability: 1,
   maxTokens: 32,
-  train: { threads: 1 },
+  // Four steps, the first of them at full rate.
+  train: { threads: 1, warmup_steps: 0, per_device_train_batch_size: 4 },
 });
 
 it('trains and measures every set, and is continued where it was stopped to the same bytes', async () => {
