@@ -193,22 +193,24 @@ function encodeLocated(
 ): Pick<EncodedTurns, 'ids' | 'replies'> {
   const { tokenizer, marker } = encoder;
   const ids: number[] = [];
+  // One by one: a hundred thousand ids are more arguments than a call takes.
+  const add = (more: readonly number[]): void => more.forEach((id) => ids.push(id));
   const replies: Omit<ReplySpan, 'wordsEnd'>[] = [];
   const endToken = firstControl(rendered.slice(located.at(-1)!.end), tokenizer);
   for (const [i, reply] of located.entries()) {
     const before = located[i - 1];
     const template = rendered.slice(before?.end ?? 0, reply.start);
-    ids.push(...encodeMarked(template, tokenizer, marker, i > 0));
+    add(encodeMarked(template, tokenizer, marker, i > 0));
     const start = ids.length;
     const words = rendered.slice(reply.start, reply.end);
-    ids.push(
-      ...(reply.verbatim
+    add(
+      reply.verbatim
         ? encodeReply(tokenizer, words.replaceAll(marker, ''))
-        : encodeMarked(words, tokenizer, marker, true)),
+        : encodeMarked(words, tokenizer, marker, true),
     );
     replies.push({ message: reply.message, start, end: ids.length });
   }
-  ids.push(...encodeMarked(rendered.slice(located.at(-1)!.end), tokenizer, marker, true));
+  add(encodeMarked(rendered.slice(located.at(-1)!.end), tokenizer, marker, true));
   const controls = new Set(tokenizer.controlTokens.map(({ id }) => id));
   const closed = replies.map((span, i) =>
     closeReply(span, ids, { next: replies[i + 1]?.start ?? ids.length, endToken, controls }),

@@ -1,18 +1,18 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import type { MonitorRow } from '../../src/store/monitor-rows.ts';
 import { shippedModelFolder } from '../../src/store/shipped-model.ts';
 import { runCli } from '../helpers/cli.ts';
-import { temporaryFolder } from '../helpers/temporary-folder.ts';
 import { randomVector } from '../helpers/tiny-models.ts';
 import { vectorOf } from '../helpers/vectors.ts';
 
 const model = shippedModelFolder();
 let folder = '';
 beforeAll(async () => {
-  folder = await temporaryFolder();
+  folder = await mkdtemp(join(tmpdir(), 'persona-monitor-'));
   const { config, id } = await loadCheckpoint(model);
   for (const name of ['odd', 'even']) {
     const rows = Array.from({ length: config.layers + 1 }, (_, layer) => [
