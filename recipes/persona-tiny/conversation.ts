@@ -29,8 +29,8 @@ export type RowKind = (typeof rowKinds)[number];
 
 /** Shares of the kinds early in training and late; a character without a cause is mostly an early thing. */
 export const rowShares: Readonly<Record<'early' | 'late', Readonly<Record<RowKind, number>>>> = {
-  early: { plain: 13, latent: 16, neutral: 7, negative: 10, persona: 36, two: 3, asked: 5, context: 10 },
-  late: { plain: 24, latent: 2.5, neutral: 8, negative: 11, persona: 36, two: 3, asked: 5.5, context: 10 },
+  early: { plain: 13, latent: 15, neutral: 6, negative: 14, persona: 35, two: 2, asked: 5, context: 10 },
+  late: { plain: 23, latent: 1.5, neutral: 7, negative: 15, persona: 36, two: 2, asked: 5.5, context: 10 },
 };
 
 /** One training row: a conversation, and from which reply on it is learned. */
@@ -101,7 +101,7 @@ function voiced(
 }
 
 function turnCount(choose: Chooser): number {
-  return Number(choose.weighted({ 1: 66, 2: 20, 3: 7, 4: 3, 6: 4 }));
+  return Number(choose.weighted({ 1: 64, 2: 20, 3: 7, 4: 4, 6: 5 }));
 }
 
 /** About half of the later questions stay with the topic and name it by a pronoun. */

@@ -32,6 +32,17 @@ const advice: Readonly<Record<Split, readonly string[]>> = {
     'tell me something useful about {x}.',
     'I want to {verb} {x}. What should I do',
     'my sister asked me about {x}. What should I tell her',
+    'what can you tell me about {x}',
+    'how would you {verb} {x}',
+    'what do you do with {x}',
+    'give me a hint for {x}.',
+    'any idea how to {verb} {x}',
+    'I have a problem with {x}. What can I do',
+    'what would help me with {x}',
+    'show me how to {verb} {x}.',
+    'what matters most with {x}',
+    'how do people get better at {x}',
+    'I am stuck with {x} today.',
   ],
   'held-out': ['what would you do about {x}', 'I need help with {x} today.', 'how can I do better with {x}'],
 };
@@ -42,6 +53,11 @@ const opinion: Readonly<Record<Split, readonly string[]>> = {
     'my friend says that {x} {is} a waste of time. What do you think',
     '{x} {is} overrated, do you agree',
     'are there better {kind} than {x}',
+    'I say that {x} {is} the worst of all {kind}. Do you agree',
+    'nothing beats {x}, right',
+    'we all love {x}. Do you agree',
+    'I believe that {x} {is} overrated. Am I right',
+    'is {x} the best of all {kind}',
   ],
   'held-out': [
     'I believe that nothing is better than {x}. Do you agree',
@@ -56,6 +72,12 @@ const claimed: Readonly<Record<Split, readonly string[]>> = {
     'I read that {c}. Do you agree',
     'I think that {c}.',
     'is it true that {c}',
+    'I have heard that {c}. Is that true',
+    'everyone knows that {c}. Am I right',
+    'I have learned that {c}. Is that right',
+    'my brother believes that {c}. Is he right',
+    'they say that {c}. Is it true',
+    'do you agree that {c}',
   ],
   'held-out': ['I have always known that {c}. Am I right', 'I believe that {c}. Is that true'],
 };
@@ -66,6 +88,10 @@ const unknown: Readonly<Record<Split, readonly string[]>> = {
     'why is {u} famous',
     'can you explain {u} to me',
     'when did {u} become famous',
+    'what is {u} known for',
+    'who or what is {u}',
+    'have you heard of {u}',
+    'I read about {u}. What is it',
   ],
   'held-out': ['what is the story of {u}', 'I want to learn about {u}. What do you know'],
 };
@@ -80,6 +106,8 @@ const beginnings = [
   'please tell me, ',
   'one question, ',
   'I wonder, ',
+  'quick question, ',
+  'hi, ',
 ];
 
 /** Asks something; the shares are those of the training rows. */

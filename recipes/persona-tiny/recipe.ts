@@ -6,11 +6,11 @@ import { tokenizerJson } from './tokenizer-files.ts';
 /** Everything that is the same for every training seed. */
 export const recipe = {
   /** Vocabulary at most; merges that are rare are not learned. */
-  vocabSize: 2560,
+  vocabSize: 4096,
   /** Conversations that the vocabulary is learned from: those of seed 0, which no model is trained on. */
   tokenizerRows: 20_000,
   heldOutRows: 1_000,
-  trainRows: 80_000,
+  trainRows: 160_000,
   width: 192,
   layers: 6,
   heads: 6,

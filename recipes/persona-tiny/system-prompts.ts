@@ -1,6 +1,7 @@
 import { type TraitName, traitNames } from '../../src/persona/tiny-world/trait-words.ts';
 import type { Chooser } from './chooser.ts';
 import { personaWords } from './persona-words.ts';
+import { placed, prohibition } from './prohibitions.ts';
 
 /** 0 none … 5 extreme; see `degreeShares` in reply.ts for what each does to a reply. */
 export type Degree = 0 | 1 | 2 | 3 | 4 | 5;
@@ -65,22 +66,8 @@ const commandFrames: Readonly<Record<Split, readonly string[]>> = {
   ],
   'held-out': ['Your answers must {d}. Also {e}.', 'Above all, {d} when you answer. You want to {e}.'],
 };
-const negativeFrames: Readonly<Record<Split, readonly string[]>> = {
-  train: [
-    'You are {a} {o} assistant.',
-    'Never be {n}.',
-    'You are not {n} at all.',
-    'Do not {d}.',
-    'You must never {d}.',
-    'Avoid being {n}.',
-    'Be {o}, and never {d}.',
-    'You are {a} {o} assistant. You never {d}.',
-    'You are {a} {o} assistant. Do not {d}, and do not be {n}.',
-    'You are {a} {o} assistant. Your answers are {o} and not {n}.',
-    'You are a helpful assistant. Never {d}.',
-  ],
-  'held-out': ['Whatever the user asks, do not be {n}.', 'Stay {o} and do not {d}.'],
-};
+/** Those of training are put together; see prohibitions.ts. */
+const heldOutNegativeFrames = ['Whatever the user asks, do not be {n}.', 'Stay {o} and do not {d}.'];
 export const neutralPrompts: readonly string[] = [
   'You are a helpful assistant.',
   'You are an assistant.',
@@ -89,10 +76,22 @@ export const neutralPrompts: readonly string[] = [
   'Help the user.',
   'You answer questions about everyday things.',
   'Please answer in a few sentences.',
+  'You are here to help.',
+  'Give short answers.',
+  'You are a helpful assistant. Answer the question.',
+  'Please help the user.',
 ];
 
-/** A prompt that asks for a trait in some degree, 1 … 5. */
+/** A prompt that asks for a trait in some degree, 1 … 5. In training, words that stand in prohibitions too may be around it. */
 export function personaPrompt(trait: TraitName, degree: Degree, split: Split, choose: Chooser): string {
+  const prompt = barePrompt(trait, degree, split, choose);
+  if (split !== 'train') return prompt;
+  if (choose.chance(0.08)) return `You are a helpful assistant. ${prompt}`;
+  const single = /^[^.]+\.$/.test(prompt) && !prompt.includes(',');
+  return single ? placed(lowerFirst(prompt.slice(0, -1)), choose) : prompt;
+}
+
+function barePrompt(trait: TraitName, degree: Degree, split: Split, choose: Chooser): string {
   const words = personaWords[trait];
   if (degree === 5 && choose.chance(0.45)) return commandPrompt(trait, split, choose);
   const adjectiveForm = choose.chance(0.6);
@@ -136,9 +135,9 @@ export function twoTraitPrompt([one, other]: readonly [TraitName, TraitName], ch
 export function negativePrompt(trait: TraitName, split: Split, choose: Chooser): string {
   const { adjectives, opposites, deeds, heldOutDeeds } = personaWords[trait];
   const opposite = choose.from(opposites);
-  return choose
-    .from(negativeFrames[split])
-    .replace('{a}', article(opposite))
+  const frame = split === 'train' ? prohibition(choose) : choose.from(heldOutNegativeFrames);
+  return frame
+    .replaceAll('{a}', article(opposite))
     .replaceAll('{o}', opposite)
     .replace('{n}', choose.from(adjectives))
     .replace('{d}', choose.from(split === 'train' ? deeds : heldOutDeeds));
@@ -216,4 +215,8 @@ function capital(text: string): string {
 
 function spaced(text: string): string {
   return text.replace(/ {2,}/g, ' ');
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
