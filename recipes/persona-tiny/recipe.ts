@@ -10,7 +10,7 @@ export const recipe = {
   /** Conversations that the vocabulary is learned from: those of seed 0, which no model is trained on. */
   tokenizerRows: 20_000,
   heldOutRows: 1_000,
-  trainRows: 160_000,
+  trainRows: 128_000,
   width: 192,
   layers: 6,
   heads: 6,
