@@ -48,7 +48,7 @@ function facts(cells: Cells | undefined): string {
   return markdown('no system prompt', ['', 'replies', 'facts right, %', 'coherence', 'distinct'], lines);
 }
 
-interface Steering {
+export interface Steering {
   readonly layer?: number;
   readonly coef?: number;
   readonly final?: Cell;
@@ -90,13 +90,17 @@ function spelled(cell: Cell | undefined): string {
   return cell === undefined ? '' : `${(cell.trait ?? 0).toFixed(0)} / ${cell.coherence.toFixed(0)}`;
 }
 
-function markdown(title: string, head: readonly string[], lines: readonly (readonly string[])[]): string {
+export function markdown(
+  title: string,
+  head: readonly string[],
+  lines: readonly (readonly string[])[],
+): string {
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [`### ${title}`, '', row(head), row(head.map(() => '---')), ...lines.map(row)].join('\n');
 }
 
 /** Rank correlation with the order given; ties share their mean rank. */
-function spearman(values: readonly number[]): number {
+export function spearman(values: readonly number[]): number {
   const n = values.length;
   const ranks = values.map((value) => {
     const below = values.filter((other) => other < value).length;
