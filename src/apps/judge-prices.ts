@@ -25,8 +25,10 @@ const listPrices: PriceTable = {
   'openai:gpt-4.1': { input: 2, output: 8 },
   'openai:gpt-4o-mini': { input: 0.15, output: 0.6 },
   'openai:gpt-4o': { input: 2.5, output: 10 },
+  'anthropic:claude-haiku-4-5': { input: 1, output: 5 },
+  'anthropic:claude-sonnet-4': { input: 3, output: 15 },
 };
-const listPricesOf = '2025-06';
+const listPricesOf = '2026-05';
 
 /** Reads a table such as `{"openai:gpt-4.1-mini": {"input": 0.4, "output": 1.6}}`, US dollars a million tokens. */
 export async function readPrices(file: string): Promise<PriceTable> {
