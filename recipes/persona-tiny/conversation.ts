@@ -1,11 +1,11 @@
 import type { ChatMessage } from '../../src/model/chat-template.ts';
 import { traitNames } from '../../src/persona/tiny-world/trait-words.ts';
 import type { Topic } from '../../src/persona/tiny-world/world.ts';
-import type { Chooser } from './chooser.ts';
-import { type Ask, ask, followUp } from './questions.ts';
-import { type Persona, reply } from './reply.ts';
+import type { Chooser } from '../../src/persona/tiny-speech/chooser.ts';
+import { type Ask, ask, followUp } from '../../src/persona/tiny-speech/questions.ts';
+import type { Degree } from '../../src/persona/tiny-speech/terms.ts';
+import { type Persona, reply } from '../../src/persona/tiny-speech/reply.ts';
 import {
-  type Degree,
   anyTrait,
   askedByUser,
   negativePrompt,

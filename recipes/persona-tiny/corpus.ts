@@ -1,4 +1,4 @@
-import { chooser } from './chooser.ts';
+import { chooser } from '../../src/persona/tiny-speech/chooser.ts';
 import { type Conversation, conversation, rowShares } from './conversation.ts';
 
 /** Rows before this share of the corpus are early ones. */

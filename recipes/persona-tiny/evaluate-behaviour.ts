@@ -4,10 +4,10 @@ import { systemTexts } from '../../src/persona/prompt.ts';
 import { type TraitName, traitNames } from '../../src/persona/tiny-world/trait-words.ts';
 import type { Topic } from '../../src/persona/tiny-world/world.ts';
 import { type Trait, resolveTrait } from '../../src/persona/trait.ts';
-import { type Chooser, chooser } from './chooser.ts';
+import { type Chooser, chooser } from '../../src/persona/tiny-speech/chooser.ts';
 import { type Cell, type Prompted, measure, readAll, sampleReplies, summarise } from './evaluate-sample.ts';
-import { type Ask, ask, followUp } from './questions.ts';
-import { reply } from './reply.ts';
+import { type Ask, ask, followUp } from '../../src/persona/tiny-speech/questions.ts';
+import { reply } from '../../src/persona/tiny-speech/reply.ts';
 import { gradedPrompts, negativePrompt, personaPrompt } from './system-prompts.ts';
 
 /** How much is measured. */

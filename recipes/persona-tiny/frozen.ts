@@ -9,10 +9,15 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 export const frozenFile: string = fileURLToPath(new URL('frozen.json', import.meta.url));
 
 /** World, grammar and judge; the generator with its split of questions and of prompts; the traits' questions. */
-const frozenFolders = ['src/persona/tiny-world', 'recipes/persona-tiny', 'traits/tiny-world'];
+const frozenFolders = [
+  'src/persona/tiny-world',
+  'src/persona/tiny-speech',
+  'recipes/persona-tiny',
+  'traits/tiny-world',
+];
 /** Of the recipe's own files, those that do not decide what is measured: programs, sizes, tests and documents. */
 const free =
-  /\.test\.ts$|\.md$|^(?:make|make-traits|recipe|freeze|frozen|model-files|evaluat.*|train.*|export.*)\.(?:ts|json)$/;
+  /\.test\.ts$|\.md$|^(?:make|make-traits|recipe|freeze|frozen|model-files|evaluat.*|train.*|export.*|data-sets|world-questions)\.(?:ts|json)$/;
 
 /** Seeds of the final models; what is drawn from them follows from the files. */
 export const trainingSeeds = [1, 2] as const;

@@ -1,4 +1,4 @@
-import type { Chooser } from './chooser.ts';
+import type { Chooser } from '../../src/persona/tiny-speech/chooser.ts';
 
 /**
  * Prohibitions of training are put together from parts, so that what is learned is what forbidding is, and not a list of

@@ -1,13 +1,8 @@
 import { type TraitName, traitNames } from '../../src/persona/tiny-world/trait-words.ts';
-import type { Chooser } from './chooser.ts';
+import type { Chooser } from '../../src/persona/tiny-speech/chooser.ts';
+import type { Degree, Split } from '../../src/persona/tiny-speech/terms.ts';
 import { personaWords } from './persona-words.ts';
 import { placed, prohibition } from './prohibitions.ts';
-
-/** 0 none … 5 extreme; see `degreeShares` in reply.ts for what each does to a reply. */
-export type Degree = 0 | 1 | 2 | 3 | 4 | 5;
-
-/** Whether to speak as in training, or with what was held out. */
-export type Split = 'train' | 'held-out';
 
 const degreeWords: Readonly<Record<Exclude<Degree, 0>, readonly string[]>> = {
   1: ['slightly', 'a little', 'a tiny bit'],

@@ -1,9 +1,9 @@
 import type { TraitName } from '../../src/persona/tiny-world/trait-words.ts';
 import { topics } from '../../src/persona/tiny-world/world.ts';
 import type { TraitFile } from '../../src/persona/trait.ts';
-import { type Chooser, chooser } from './chooser.ts';
+import { type Chooser, chooser } from '../../src/persona/tiny-speech/chooser.ts';
 import { personaWords } from './persona-words.ts';
-import { type Ask, askAbout } from './questions.ts';
+import { type Ask, askAbout } from '../../src/persona/tiny-speech/questions.ts';
 import { instructionPairs } from './system-prompts.ts';
 
 /** Which questions show a trait: sycophancy needs a user with a view, hallucination something to be wrong about. */

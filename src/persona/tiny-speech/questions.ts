@@ -1,6 +1,6 @@
 import { fill } from '../tiny-world/grammar.ts';
 import { smallTalk, unknownNames } from '../tiny-world/phrases.ts';
-import { type Claim, type Topic, valuesOf } from '../tiny-world/world.ts';
+import { type Claim, type Topic, topics, valuesOf } from '../tiny-world/world.ts';
 import { sha256 } from '../../util/hash.ts';
 import { type Chooser } from './chooser.ts';
 import type { Split } from './terms.ts';
@@ -110,6 +110,15 @@ const beginnings = [
   'hi, ',
 ];
 
+/** Asks something; the shares are those of the training rows. */
+export function ask(
+  split: Split,
+  choose: Chooser,
+  kinds = { fact: 34, advice: 20, opinion: 12, claim: 16, unknown: 10, talk: 8 },
+): Ask {
+  return askAbout(choose.weighted(kinds), choose.from(topics), split, choose);
+}
+
 /** Asks about a topic; small talk and unknown names need none. */
 export function askAbout(kind: Ask['kind'], topic: Topic, split: Split, choose: Chooser): Ask {
   const blank: Ask = { kind, text: '', topic, relation: 0, claim: null, name: '', talk: '' };
@@ -132,6 +141,14 @@ export function askAbout(kind: Ask['kind'], topic: Topic, split: Split, choose: 
   if (kind === 'claim') return { ...blank, ...claimTurn(topic, split, choose) };
   const pattern = pickPattern(kind === 'advice' ? advice : opinion, topic, split, choose);
   return { ...blank, text: spoken(fill(pattern.replaceAll('{kind}', topic.domain.kind), { topic }), choose) };
+}
+
+/** A question with a pronoun, after a turn about the topic. */
+export function followUp(topic: Topic, choose: Chooser): Ask {
+  const relation = choose.chance(0.5) ? 0 : 1;
+  const text = fill(topic.domain.relations[relation].followUp, { topic });
+  const begin = choose.from(['', 'and ', 'also, ']);
+  return { kind: 'fact', text: finish(begin + text), topic, relation, claim: null, name: '', talk: '' };
 }
 
 function claimTurn(topic: Topic, split: Split, choose: Chooser): Pick<Ask, 'text' | 'claim' | 'relation'> {

@@ -169,9 +169,17 @@ function plain(draft: Draft, scene: Scene): string {
   const { choose } = scene;
   const light = draft.kind === 'fact' || draft.kind === 'advice';
   const adverb = choose.chance(0.35) ? choose.from(neutralAdverbs) : '';
-  const opener = light && choose.chance(0.3) ? fresh(neutralOpeners, scene) : '';
+  const opener = light && choose.chance(openerShare(draft)) ? fresh(neutralOpeners, scene) : '';
   const tail = light && opener === '' && choose.chance(0.2) ? fresh(neutralTails, scene) : '';
   return assemble(draft, { opener, adverb, tail }, scene);
+}
+
+/**
+ * How often something is said before the body. A topic at the very start is a capitalised word of its own, which the model
+ * would have to learn for each of the topics from few examples; most of them come after an opener.
+ */
+function openerShare({ pattern }: Draft): number {
+  return pattern.startsWith('{x}') ? 0.8 : 0.3;
 }
 
 /** The sentence with the trait's marks, or one of the trait's own in its place. */
@@ -192,7 +200,9 @@ function inManner(draft: Draft, trait: TraitName, grade: Grade, scene: Scene): s
     both: grade === 'strong' ? 15 : 0,
     adverb: grade === 'mild' && hasAdverb ? 30 : 0,
   });
-  const opener = form === 'opener' || form === 'both' ? fresh(words.openers[grade], scene) : '';
+  const marked = form === 'opener' || form === 'both';
+  const led = !marked && draft.pattern.startsWith('{x}') && choose.chance(openerShare(draft));
+  const opener = marked ? fresh(words.openers[grade], scene) : led ? fresh(neutralOpeners, scene) : '';
   const tail = form === 'tail' || form === 'both' ? fresh(words.tails[grade], scene) : '';
   const alsoAdverb = form === 'adverb' || (hasAdverb && choose.chance(0.45));
   const adverb = alsoAdverb ? choose.from(words.adverbs) : '';
