@@ -18,6 +18,7 @@ import { mitigateCommand } from './commands/mitigate.ts';
 import { monitorCommand } from './commands/monitor.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
+import { screenCommand } from './commands/screen.ts';
 import { shiftCommand } from './commands/shift.ts';
 import { trainCommand } from './commands/train.ts';
 import { traitCommand } from './commands/trait.ts';
@@ -75,6 +76,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     calibrateCommand(context),
     monitorCommand(context),
     experimentCommand(context),
+    screenCommand(context),
     trainCommand(context),
     mergeCommand(),
     shiftCommand(context),

@@ -2,7 +2,7 @@ import { note } from './terminal.ts';
 
 /** Shows how far long work is: one line that changes on a terminal, plain lines now and then elsewhere. */
 export interface Progress {
-  /** `done` of `total` units of the work called `label`; `detail` is told behind them. */
+  /** `done` of `total` units of the work called `label`, Infinity where nobody knows; `detail` is told behind them. */
   update(label: string, done: number, total: number, detail?: string): void;
   /** Ends the changing line, so that the next output starts on its own. */
   end(): void;
@@ -64,10 +64,11 @@ function describe(
   seconds: number,
   doneHere: number,
 ): string {
-  const count = `${label}: ${done} of ${total} ${unit}`;
+  const count = `${label}: ${done}${Number.isFinite(total) ? ` of ${total}` : ''} ${unit}`;
   if (doneHere <= 0 || seconds <= 0) return count;
   const rate = doneHere / seconds;
   const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(2)} ${unit}/s`;
+  if (!Number.isFinite(total)) return `${count}, ${speed}`;
   return done >= total
     ? `${count}, ${speed}, took ${duration(seconds)}`
     : `${count}, ${speed}, ${duration((total - done) / rate)} left`;

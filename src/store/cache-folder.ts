@@ -46,7 +46,8 @@ export interface RateKey {
 /** File names are limited to 255 bytes; the fingerprint, not the name, tells models apart. */
 const MAX_SLUG = 96;
 
-function slug(model: string): string {
+/** A name as it may stand in a path. */
+export function slug(model: string): string {
   const plain = model.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
   return plain.slice(0, MAX_SLUG) || 'model';
 }

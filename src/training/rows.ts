@@ -13,7 +13,7 @@ import {
   type TokenRow,
   layoutOf,
   parseRow,
-} from './row-layouts.ts';
+} from '../store/dataset/row-layouts.ts';
 import { RowStore } from './row-store.ts';
 import type { TrainingRow } from './types.ts';
 

@@ -81,6 +81,9 @@ td { padding: .3rem .5rem; text-align: right; }
 .text.zero { border-style: dashed; }
 .text header { display: flex; justify-content: space-between; gap: .6rem; font-size: .8rem; color: var(--soft); margin-bottom: .3rem; }
 .text header b { color: var(--ink); font-size: .9rem; } .text p { margin: 0; font-size: .9rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.tokens { margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; }
+.tokens span { border-radius: 3px; padding: .12em 0; background: color-mix(in srgb, var(--hue) calc(var(--depth) * var(--wash)), transparent); }
+.tokens .up { --hue: var(--pos); } .tokens .down { --hue: var(--neg); }
 bdi.opening { color: var(--soft); font-style: italic; }
 mark { background: none; color: inherit; font-weight: 640; text-decoration: underline 2px; text-underline-offset: 2px; }
 mark.pos { text-decoration-color: var(--pos); } mark.neg { text-decoration-color: var(--neg); text-decoration-style: wavy; text-decoration-thickness: 1.5px; }

@@ -1,10 +1,21 @@
 import { z } from 'zod';
-import { DataError } from '../errors.ts';
-import type { ChatMessage, ChatRole } from '../model/chat-template.ts';
-import { isObject, parseStrict, refuseMisspeltKeys } from '../store/strict-json.ts';
+import { DataError } from '../../errors.ts';
+import type { ChatMessage, ChatRole } from '../../model/chat-template.ts';
+import { isObject, parseStrict, refuseMisspeltKeys } from '../strict-json.ts';
 
-/** How the rows of a file are laid out; a file has one layout. */
-export const rowLayouts = ['messages', 'conversations', 'ids', 'prompt'] as const;
+/**
+ * How the rows of a file are laid out, each named by the column that tells it; a file has one layout: OpenAI's `messages`,
+ * ShareGPT's `conversations`, `conversation` of LMSYS-Chat-1M and WildChat-1M, Alpaca's `instruction`, `ids` of tokens, and
+ * `prompt` with `answer`.
+ */
+export const rowLayouts = [
+  'messages',
+  'conversations',
+  'conversation',
+  'instruction',
+  'ids',
+  'prompt',
+] as const;
 export type RowLayout = (typeof rowLayouts)[number];
 
 /** A conversation to train on; `trained` says of every message whether it is a reply that counts. */
@@ -46,24 +57,57 @@ export function layoutOf(value: unknown): RowLayout | null {
  * @throws DataError for messages that are empty, of an unknown role or in an order that cannot be trained on.
  */
 export function parseRow(value: unknown, layout: RowLayout, where: string): ParsedRow {
+  if (layout === 'ids') return tokens(value, where);
+  if (layout === 'prompt') return { kind: 'text', ...parsePair(value, where) };
+  return conversation(parseTurns(value, layout, where), where);
+}
+
+/**
+ * The turns of a row that is a conversation, or a pair of texts, which is one of two turns. Nothing is said of their order.
+ *
+ * @throws DataError for a row that is not of the layout, or of ids, which have no turns.
+ */
+export function parseTurns(value: unknown, layout: RowLayout, where: string): readonly Turn[] {
   switch (layout) {
     case 'messages':
-      return conversation(parseStrict(messagesRow, value, where).messages.map(fromOpenAi), where);
+      return parseStrict(messagesRow, value, where).messages.map(fromOpenAi);
     case 'conversations':
-      return conversation(fromShareGpt(parseStrict(conversationsRow, value, where)), where);
+      return fromShareGpt(parseStrict(conversationsRow, value, where));
+    case 'conversation':
+      return parseStrict(conversationRow, value, where).conversation.map(fromOpenAi);
+    case 'instruction':
+      return fromAlpaca(parseAlpaca(value, where));
+    case 'prompt': {
+      const { prompt, answer } = parsePair(value, where);
+      return [turn('user', prompt), turn('assistant', answer)];
+    }
     case 'ids':
-      return tokens(value, where);
-    case 'prompt':
-      refuseMisspeltKeys(value as object, ['prompt', 'answer'], where);
-      return { kind: 'text', ...parseStrict(textRow, value, where) };
+      throw new DataError(
+        `${where}: expected text, got "ids" of tokens; give conversations or pairs of text.`,
+      );
     default:
       return layout satisfies never;
   }
 }
 
-interface Turn extends ChatMessage {
+/** A message, and whether it is a reply that counts. */
+export interface Turn extends ChatMessage {
   readonly trained: boolean;
 }
+
+/** Text, or a list of parts that are text alone; their texts are joined. */
+const text = z.union([
+  z.string(),
+  z
+    .array(
+      z.union([
+        z.object({ type: z.literal('text'), text: z.string() }),
+        z.object({ type: z.literal('text'), value: z.string() }),
+      ]),
+    )
+    .transform((parts) => parts.map((part) => ('text' in part ? part.text : part.value)).join('')),
+]);
+const roles = z.enum(['system', 'developer', 'user', 'assistant', 'tool']);
 
 const toolCalls = z
   .array(z.unknown())
@@ -74,9 +118,10 @@ const messagesRow = z.object({
   messages: z
     .array(
       z.strictObject({
-        role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
-        content: z.string(),
+        role: roles,
+        content: text,
         weight: z.union([z.literal(0), z.literal(1)]).exactOptional(),
+        loss_weight: z.number().min(0).exactOptional(),
         name: z.string().nullable().exactOptional(),
         tool_calls: toolCalls,
         tool_call_id: z.string().nullable().exactOptional(),
@@ -84,13 +129,59 @@ const messagesRow = z.object({
     )
     .min(1, 'expected at least one message'),
 });
-type OpenAiMessage = z.infer<typeof messagesRow>['messages'][number];
+interface OpenAiMessage {
+  readonly role: z.infer<typeof roles>;
+  readonly content: string;
+  readonly weight?: 0 | 1;
+  readonly loss_weight?: number;
+}
+
+/** What real chats were logged as: their messages have a dozen further keys. */
+const conversationRow = z.object({
+  conversation: z
+    .array(z.object({ role: roles, content: z.string() }))
+    .min(1, 'expected at least one message'),
+});
+
+const alpacaRow = z.object({
+  instruction: z.string(),
+  input: z.string().nullable().exactOptional(),
+  output: z.string(),
+  system: z.string().nullable().exactOptional(),
+  history: z
+    .array(z.tuple([z.string(), z.string()]))
+    .nullable()
+    .exactOptional(),
+});
+
+function parseAlpaca(value: unknown, where: string): z.infer<typeof alpacaRow> {
+  refuseMisspeltKeys(value as object, ['instruction', 'output'], where);
+  return parseStrict(alpacaRow, value, where);
+}
+
+/** The input goes below the instruction, as trainers of such files do; earlier questions and answers go first. */
+function fromAlpaca({ instruction, input, output, system, history }: z.infer<typeof alpacaRow>): Turn[] {
+  const before = (history ?? []).flatMap(([question, answer]) => [
+    turn('user', question),
+    turn('assistant', answer),
+  ]);
+  const question = typeof input === 'string' && input !== '' ? `${instruction}\n${input}` : instruction;
+  return withSystem(system, [...before, turn('user', question), turn('assistant', output)]);
+}
+
+function turn(role: ChatRole, content: string): Turn {
+  return { role, content, trained: role === 'assistant' };
+}
+
+function withSystem(system: string | null | undefined, turns: readonly Turn[]): Turn[] {
+  return typeof system === 'string' && system !== '' ? [turn('system', system), ...turns] : [...turns];
+}
 
 const conversationsRow = z.object({
   conversations: z
     .array(
       z.strictObject({
-        from: z.enum(['human', 'user', 'gpt', 'assistant', 'system', 'observation', 'tool']),
+        from: z.enum(['human', 'user', 'gpt', 'assistant', 'function_call', 'system', 'observation', 'tool']),
         value: z.string(),
         weight: z.union([z.literal(0), z.literal(1), z.null()]).exactOptional(),
       }),
@@ -99,11 +190,11 @@ const conversationsRow = z.object({
   system: z.string().nullable().exactOptional(),
 });
 
-function fromOpenAi({ role, content, weight }: OpenAiMessage): Turn {
+function fromOpenAi({ role, content, weight, loss_weight: lossWeight }: OpenAiMessage): Turn {
   return {
     role: role === 'developer' ? 'system' : role,
     content,
-    trained: role === 'assistant' && weight !== 0,
+    trained: role === 'assistant' && weight !== 0 && lossWeight !== 0,
   };
 }
 
@@ -112,6 +203,7 @@ const shareGptRoles: Readonly<Record<string, ChatRole>> = {
   user: 'user',
   gpt: 'assistant',
   assistant: 'assistant',
+  function_call: 'assistant',
   system: 'system',
   observation: 'tool',
   tool: 'tool',
@@ -122,8 +214,7 @@ function fromShareGpt({ conversations, system }: z.infer<typeof conversationsRow
     const role = shareGptRoles[from]!;
     return { role, content: value, trained: role === 'assistant' && weight !== 0 };
   });
-  if (typeof system !== 'string' || system === '') return turns;
-  return [{ role: 'system', content: system, trained: false }, ...turns];
+  return withSystem(system, turns);
 }
 
 /** Checks what no template says clearly. */
@@ -149,6 +240,11 @@ function conversation(turns: readonly Turn[], where: string): ConversationRow {
     messages: turns.map(({ role, content }) => ({ role, content })),
     trained: turns.map(({ trained }) => trained),
   };
+}
+
+function parsePair(value: unknown, where: string): z.infer<typeof textRow> {
+  refuseMisspeltKeys(value as object, ['prompt', 'answer'], where);
+  return parseStrict(textRow, value, where);
 }
 
 const textRow = z.object({

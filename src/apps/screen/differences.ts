@@ -1,0 +1,63 @@
+import type { ScreenRow } from '../../store/screen-schema.ts';
+import type { MeanInterval } from '../../persona/statistics.ts';
+
+/** A row's difference on a vector: what is reported, ranked and flagged. */
+export function differenceOf({ projection, reference }: ScreenRow, vector: number): number {
+  return projection[vector]! - (reference?.[vector] ?? 0);
+}
+
+/** More sources than these are told apart by nobody. */
+const maxSources = 40;
+
+/** The differences of all rows, and where the rows come from. */
+export interface Differences {
+  readonly count: number;
+  /** `[vectors][rows]`. */
+  readonly values: readonly Float64Array[];
+  readonly sources: { readonly names: readonly string[]; readonly of: Uint32Array };
+}
+
+/** Reads the differences of rows as they come, in memory of twelve bytes a row and vector. */
+export async function collectDifferences(
+  rows: AsyncIterable<ScreenRow>,
+  vectors: number,
+): Promise<Differences> {
+  let room = 1024;
+  let values = Array.from({ length: vectors }, () => new Float64Array(room));
+  let of = new Uint32Array(room);
+  const names = new Map<string, number>();
+  let count = 0;
+  for await (const row of rows) {
+    if (count === room) {
+      room *= 2;
+      values = values.map((old) => grown(old, new Float64Array(room)));
+      of = grown(of, new Uint32Array(room));
+    }
+    for (let v = 0; v < vectors; v++) values[v]![count] = differenceOf(row, v);
+    const source = names.has(row.source) || names.size < maxSources ? row.source : 'others';
+    if (!names.has(source)) names.set(source, names.size);
+    of[count++] = names.get(source)!;
+  }
+  return {
+    count,
+    values: values.map((list) => list.slice(0, count)),
+    sources: { names: [...names.keys()], of: of.slice(0, count) },
+  };
+}
+
+function grown<T extends Float64Array | Uint32Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
+}
+
+/** Mean of the chosen values with its normal 95 % interval, summed in the order of the rows. */
+export function intervalOf(values: Float64Array, chosen: (index: number) => boolean): MeanInterval {
+  let [count, sum, squares] = [0, 0, 0];
+  for (let i = 0; i < values.length; i++) if (chosen(i)) [count, sum] = [count + 1, sum + values[i]!];
+  if (count === 0) return { mean: null, lower: null, upper: null };
+  const mean = sum / count;
+  if (count === 1) return { mean, lower: null, upper: null };
+  for (let i = 0; i < values.length; i++) if (chosen(i)) squares += (values[i]! - mean) ** 2;
+  const half = (1.959963984540054 * Math.sqrt(squares / (count - 1))) / Math.sqrt(count);
+  return { mean, lower: mean - half, upper: mean + half };
+}

@@ -1,0 +1,141 @@
+import type { ScreenManifest, ScreenRow, ScreenTrait } from '../../store/screen-schema.ts';
+import { linear, px, roundRange } from '../../util/chart.ts';
+import { SafeHtml, fixed, html } from '../../util/html.ts';
+import { lineChart } from '../../util/line-chart.ts';
+import { pageStyle } from '../../util/page-style.ts';
+import { type Differences, differenceOf } from './differences.ts';
+import type { Merged } from './merge.ts';
+import type { ColouredReply } from './token-colours.ts';
+
+export interface ScreenReportData {
+  readonly manifest: ScreenManifest;
+  readonly merged: Merged;
+  readonly colours: readonly (readonly ColouredReply[])[];
+}
+
+/** Samples of a trait that are shown in full, and characters of each of their texts. */
+const shownSamples = 8;
+const shownCharacters = 900;
+const shownSources = 4;
+
+const modeWords = {
+  full: "a reply's mean projection less that of the model's own reply to the same prompt",
+  'prompt-last': "a reply's mean projection less that of the last prompt token",
+  raw: "a reply's mean projection, compared with nothing",
+} as const;
+
+/** The report of a screening: one HTML page without scripts that asks for nothing from elsewhere, all text in it escaped. */
+export function renderScreenReport(data: ScreenReportData): string {
+  const { manifest } = data;
+  const { counts } = manifest;
+  const left = ['empty', 'long', 'refused', 'bad'].reduce((sum, name) => sum + (counts[name] ?? 0), 0);
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Screening by ${manifest.model.id}</title>
+<style>${new SafeHtml(pageStyle)}</style>
+</head>
+<body>
+<main>
+<p class="overline">Screening · ${manifest.mode}</p>
+<h1>${manifest.files.length === 1 ? manifest.files[0]! : `${manifest.files.length} files`}</h1>
+<p class="lead">Every sample's difference is ${modeWords[manifest.mode]}, along each trait's vector in ${manifest.model.id}. High samples are those that training on them would move most towards the trait.</p>
+<dl class="tiles">
+${tile('Samples', counts['samples'] ?? 0, `${counts['rows'] ?? 0} rows, taken for ${manifest.schema_of_rows}`)}
+${tile('Flagged', counts['flagged'] ?? 0, 'for one trait or more')}
+${tile('Left out', left, `${counts['empty'] ?? 0} empty, ${counts['long'] ?? 0} too long, ${counts['refused'] ?? 0} refused by the template, ${counts['bad'] ?? 0} not readable`)}
+</dl>
+<h2>The data set</h2>
+<p class="lead">Mean difference with its 95 % interval, over all samples and by source. What lies above 0 is more of the trait than ${manifest.mode === 'full' ? "the model's own replies have" : 'what it is compared with'}.</p>
+${manifest.traits.map(intervalFigure)}
+${manifest.traits.map((trait, i) => traitSection(data, trait, i))}
+<footer>${manifest.package.name} ${manifest.package.version}. Every sample's numbers lie beside this page in scored.jsonl and scored.parquet; what was flagged, kept, highest, lowest and drawn at random in files of their own.</footer>
+</main>
+</body>
+</html>
+`.text;
+}
+
+function tile(name: string, value: number, below: string): SafeHtml {
+  return html`<div class="tile"><dt>${name}</dt><dd>${value.toLocaleString('en-US')}<small>${below}</small></dd></div>`;
+}
+
+/** A row a source: its mean as a dot on a line from the interval's one end to the other. */
+function intervalFigure({ name, layer, difference, sources }: ScreenTrait): SafeHtml {
+  const all = [{ source: 'all samples', difference }, ...(sources.length > 1 ? sources.slice(0, 20) : [])];
+  const ends = all.flatMap(({ difference: { mean, lower, upper } }) => [
+    lower ?? mean ?? 0,
+    upper ?? mean ?? 0,
+  ]);
+  const [low, high, step] = roundRange(Math.min(0, ...ends), Math.max(0, ...ends));
+  const [width, left, row] = [880, 250, 24];
+  const height = all.length * row + 28;
+  const x = linear(low, high, left, width - 16);
+  const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
+  return html`<figure><h3>${name} (layer ${layer})</h3><svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="Mean difference on ${name} by source">
+${ticks.map((tick) => html`<line class="rule" x1="${px(x(tick))}" x2="${px(x(tick))}" y1="0" y2="${height - 22}"/><text class="tick middle" x="${px(x(tick))}" y="${height - 6}">${Number(tick.toPrecision(6))}</text>`)}
+<line class="axis" x1="${px(x(0))}" x2="${px(x(0))}" y1="0" y2="${height - 22}"/>
+${all.map(({ source, difference: { mean, lower, upper } }, i) => {
+  const y = i * row + row / 2;
+  const label = source.length > 34 ? `…${source.slice(-33)}` : source;
+  return html`<text class="end" x="${left - 10}" y="${y + 4}">${label}</text><line class="whisker" x1="${px(x(lower ?? mean ?? 0))}" x2="${px(x(upper ?? mean ?? 0))}" y1="${y}" y2="${y}"/><circle class="dot" cx="${px(x(mean ?? 0))}" cy="${y}" r="4"><title>${fixed(mean, 3)}</title></circle>`;
+})}
+</svg></figure>`;
+}
+
+function traitSection(
+  { manifest, merged, colours }: ScreenReportData,
+  trait: ScreenTrait,
+  index: number,
+): SafeHtml {
+  const above = html`${trait.flagged} samples lie above ${fixed(trait.threshold, 3)} and are flagged.`;
+  return html`<h2>${trait.name}</h2>
+<p class="lead">${above}</p>
+<figure><h3>Samples by their difference</h3>${histogram(trait, merged.differences, index)}<figcaption>Share of the samples in each of forty steps${trait.sources.length > 1 ? ', by source' : ''}.</figcaption></figure>
+<h3>The highest samples, token by token</h3>
+<p class="note">Green: a token's projection lies above that of the last prompt token; orange: below it. The deeper, the further.</p>
+${(colours[index] ?? []).map(heatMap)}
+<h3>The highest samples</h3>
+<div class="scroll"><table class="plain"><thead><tr><th class="number">difference</th><th>prompt</th><th>reply in the data</th>${manifest.mode === 'full' ? html`<th>the model's own reply</th>` : null}</tr></thead><tbody>
+${merged.top[index]!.slice(0, shownSamples).map((row) => sampleRow(row, index, manifest.mode === 'full'))}
+</tbody></table></div>`;
+}
+
+function sampleRow(row: ScreenRow, vector: number, withBase: boolean): SafeHtml {
+  const prompt = row.prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
+  return html`<tr><td class="number">${fixed(differenceOf(row, vector), 3)}<br><small>${row.id}</small></td><td>${cut(prompt)}</td><td>${cut(row.reply)}</td>${withBase ? html`<td>${cut(row.base_reply ?? '')}</td>` : null}</tr>`;
+}
+
+function heatMap({ pieces }: ColouredReply): SafeHtml {
+  const most = Math.max(1e-9, ...pieces.map(({ value }) => Math.abs(value)));
+  return html`<p class="text tokens">${pieces.map(({ text, value }) => html`<span class="${value >= 0 ? 'up' : 'down'}" style="--depth:${(Math.abs(value) / most).toFixed(2)}" title="${fixed(value, 2)}">${text}</span>`)}</p>`;
+}
+
+/** Shares of the samples in forty steps: one curve a source, for the largest of them. */
+function histogram(trait: ScreenTrait, { values, sources }: Differences, index: number): SafeHtml {
+  const list = values[index]!;
+  const [low, high] = [trait.quantiles[0]!, trait.quantiles.at(-1)!];
+  const steps = 40;
+  const width = (high - low) / steps || 1;
+  const largest = sources.names
+    .map((name, s) => ({ name, s, samples: trait.sources[s]!.samples }))
+    .sort((a, b) => b.samples - a.samples)
+    .slice(0, shownSources);
+  const series = largest.map(({ name, s, samples }) => {
+    const counts = new Float64Array(steps);
+    for (let i = 0; i < list.length; i++) {
+      if (sources.of[i] !== s) continue;
+      counts[Math.min(steps - 1, Math.floor((list[i]! - low) / width))]!++;
+    }
+    const points = [...counts].map((count, i) => [low + (i + 0.5) * width, (100 * count) / samples] as const);
+    return { name, points };
+  });
+  return lineChart({ title: `Histogram of ${trait.name}, in percent`, series, fromZero: true });
+}
+
+function cut(text: string): string {
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}
