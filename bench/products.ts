@@ -35,7 +35,8 @@ export async function loadProducts(checkpoint: Checkpoint, settings: Settings): 
     extra: {
       session: {
         model_external_initializers_file_folder_path: folder,
-        ...(settings.purpose === 'one-pass' ? { disable_prepacking: '1' } : {}),
+        // As the engine does it: weights in blocks are packed for one pass too.
+        ...(settings.purpose === 'one-pass' && settings.dtype === 'fp32' ? { disable_prepacking: '1' } : {}),
       },
     },
   });

@@ -53,7 +53,8 @@ export interface LoadOptions {
   readonly context?: number;
   /**
    * `generate`, the default, packs the weights for single-token steps: a slower load and twice the memory. `one-pass`
-   * does not, and is as fast on long rows, but a row's bits may then depend on the rows beside it (to about 1e-6).
+   * does not, and is as fast on long rows, but a row's bits may then depend on the rows beside it (to about 1e-6). Weights in
+   * blocks are packed in any case: unpacked, their products are slower at every length.
    */
   readonly purpose?: 'generate' | 'one-pass';
 }

@@ -11,10 +11,10 @@ import type { Probe } from './types.ts';
  */
 export class ProbeFeeds {
   readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Columns of a step's projections. */
+  readonly total: number;
   /** Index: row, probe; its column in a step's projections. */
   private readonly columns: readonly (readonly number[])[];
-  /** Columns in all. */
-  private readonly total: number;
 
   private constructor(config: ModelConfig, rows: readonly (readonly Probe[])[]) {
     const { width } = config;

@@ -13,7 +13,7 @@ import { LogitReader } from './logit-reader.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
 import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
 import { ProbeFeeds } from './probe-feeds.ts';
-import { floatData, openSession, runSession } from './session.ts';
+import { floatData, openSession, runInto } from './session.ts';
 import type { Probe } from './types.ts';
 import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
@@ -102,6 +102,7 @@ export class Runtime {
   /** Batches are filled up to a multiple of this many rows; see `fillBatch`. */
   readonly batchMultiple: number;
   private readonly weights: ModelWeights<QuantisedOrPlainSource>;
+  private readonly weighsInBlocks: boolean;
   private readonly options: RuntimeOptions;
   private room: GraphRoom;
   private session: InferenceSession | null = null;
@@ -114,6 +115,7 @@ export class Runtime {
     this.weights = weights;
     // The kernel for blocks of 128 takes token rows in pairs, and sums a lone one in another order.
     this.batchMultiple = recipe?.blockSize === 128 ? 2 : 1;
+    this.weighsInBlocks = recipe !== null;
     this.options = options;
     const { tokenizer } = checkpoint;
     this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
@@ -167,6 +169,7 @@ export class Runtime {
     await this.makeRoom({ stages: step.stages, adapters, norms: step.edits.keepsNorm });
     if (this.session === null) throw closed();
     const { positions } = step;
+    const probes = step.probes ?? ProbeFeeds.of(this.config, step.rows.map(nothing));
     const feeds: Record<string, Tensor> = {
       ...this.tokenFeeds(step, positions),
       ...step.edits.feeds(
@@ -176,26 +179,44 @@ export class Runtime {
         this.endsSentence,
       ),
       ...this.adapterFeeds(step.adapter),
-      ...(step.probes ?? ProbeFeeds.of(this.config, step.rows.map(nothing))).feeds,
+      ...probes.feeds,
     };
-    const fetches: Record<string, Tensor | null> = {
-      [names.taps]: null,
-      [names.tokens]: null,
-      [names.logits]: this.logitsTensor(step),
-      [names.projections]: null,
+    const results = this.results(step, probes.total);
+    const outputs: Record<string, Tensor> = {
+      [names.taps]: results.taps,
+      [names.tokens]: results.tokens,
+      [names.logits]: results.logits,
+      [names.projections]: results.projections,
     };
     step.cache.forEach((block, i) => {
       for (const part of ['key', 'value'] as const) {
         feeds[names.past(i, part)] = block[part];
-        fetches[names.present(i, part)] = block[part];
+        outputs[names.present(i, part)] = block[part];
       }
     });
-    const results = await runSession(this.session, feeds, fetches);
+    await runInto(this.session, feeds, outputs);
     return {
-      taps: floatData(results[names.taps]),
-      tokens: floatData(results[names.tokens]),
-      logits: floatData(results[names.logits]),
-      projections: floatData(results[names.projections]),
+      taps: floatData(results.taps),
+      tokens: floatData(results.tokens),
+      logits: floatData(results.logits),
+      projections: floatData(results.projections),
+    };
+  }
+
+  /** Room for what a step gives; see `StepResult`. */
+  private results(step: Step, columns: number): Record<keyof StepResult, Tensor> {
+    const { rows, positions, pool, tokens, queries, logits } = step;
+    const { layers, width, vocabSize } = this.config;
+    const room = (shape: readonly number[], given?: Float32Array): Tensor => {
+      const size = shape.reduce((product, axis) => product * axis, 1);
+      return new Tensor('float32', given?.subarray(0, size) ?? new Float32Array(size), shape);
+    };
+    return {
+      taps: room([rows.length, pool.readings, layers + 1, width]),
+      tokens: room([rows.length, tokens.count, layers + 1, width]),
+      // A large vocabulary's logits are tens of megabytes a step, which are not worth collecting anew.
+      logits: room([rows.length, queries.count, vocabSize], logits),
+      projections: room([rows.length, positions, columns]),
     };
   }
 
@@ -224,14 +245,6 @@ export class Runtime {
       [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count]),
       [names.tokenIndex]: new Tensor('int64', step.tokens.index, [batch, step.tokens.count]),
     };
-  }
-
-  /** A large vocabulary's logits are tens of megabytes a step, which are not worth handing over and collecting anew. */
-  private logitsTensor({ rows, queries, logits }: Step): Tensor | null {
-    if (logits === undefined) return null;
-    const shape = [rows.length, queries.count, this.config.vocabSize];
-    const size = rows.length * queries.count * this.config.vocabSize;
-    return new Tensor('float32', logits.subarray(0, size), shape);
   }
 
   private adapterFeeds(adapter: Adapter | undefined): Record<string, Tensor> {
@@ -267,7 +280,9 @@ export class Runtime {
 
   private createSession(): Promise<InferenceSession> {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
-    return openSession(graph, { threads: this.threads(), packed: this.options.purpose !== 'one-pass' });
+    // Weights in blocks are packed for one pass too: their products are far slower without.
+    const packed = this.weighsInBlocks || this.options.purpose !== 'one-pass';
+    return openSession(graph, { threads: this.threads(), packed, into: true });
   }
 
   /**

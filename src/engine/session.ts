@@ -9,6 +9,8 @@ export interface SessionSettings {
   readonly threads: number;
   /** Pack the weights of products for single-token steps: a slower load and twice the memory. */
   readonly packed: boolean;
+  /** Results are only ever written into given memory; see `runInto`. */
+  readonly into?: boolean;
   /** Further session settings of the runtime, by its own names. */
   readonly config?: Readonly<Record<string, string>>;
   /** Further options of the session, such as those of its arena and its profiler. */
@@ -27,12 +29,18 @@ function hold<T>(work: () => Promise<T>): Promise<T> {
   return gate === null ? work() : gate.hold(work);
 }
 
+/** First output of the sessions of `runInto`. */
+const handOverEnd = 'hand-over end';
+/** What the binding says of an output that is no tensor. */
+const handOverRefusal = 'Non tensor type';
+
 /** Loads a graph into the runtime. @throws ModelError where the runtime refuses it. */
 export async function openSession(graph: Graph, settings: SessionSettings): Promise<InferenceSession> {
   const folder = commonFolder(graph);
+  const emptySequence = settings.into === true ? { emptySequence: handOverEnd } : {};
   try {
     const create = (): Promise<InferenceSession> =>
-      InferenceSession.create(writeOnnx(graph, { externalFolder: folder }), {
+      InferenceSession.create(writeOnnx(graph, { externalFolder: folder, ...emptySequence }), {
         intraOpNumThreads: settings.threads,
         executionProviders: ['cpu'],
         logSeverityLevel: 3,
@@ -60,6 +68,29 @@ export async function runSession(
   try {
     return await hold(() => session.run(feeds, fetches));
   } catch (cause) {
+    throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
+ * One run of a session opened with `into`, whose results are written into `outputs` and nowhere else: one tensor for each
+ * output that is wanted.
+ *
+ * The runtime writes into given memory, but its Node binding then copies every output once more into new memory, to hand
+ * it over: with keys and values among the outputs, the whole cache in every step, which took longer than the step. It
+ * hands outputs over in the graph's order and cannot hand over a sequence; so an empty one comes first, and the binding ends there,
+ * when all is written and nothing copied. A binding that can will copy again, and the results stay the same.
+ * @throws EngineError where the runtime fails.
+ */
+export async function runInto(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  outputs: Record<string, Tensor>,
+): Promise<void> {
+  try {
+    await hold(() => session.run(feeds, { [handOverEnd]: null, ...outputs }));
+  } catch (cause) {
+    if (messageOf(cause).includes(handOverRefusal)) return;
     throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });
   }
 }

@@ -46,7 +46,8 @@ const messages = {
   },
   StringStringEntryProto: { key: [1, 'string'], value: [2, 'string'] },
   ValueInfoProto: { name: [1, 'string'], type: [2, 'TypeProto'] },
-  TypeProto: { tensorType: [1, 'TensorTypeProto'] },
+  TypeProto: { tensorType: [1, 'TensorTypeProto'], sequenceType: [4, 'SequenceTypeProto'] },
+  SequenceTypeProto: { elemType: [1, 'TypeProto'] },
   TensorTypeProto: { elemType: [1, 'int32'], shape: [2, 'TensorShapeProto'] },
   TensorShapeProto: { dim: [1, 'DimensionProto', 'repeated'] },
   DimensionProto: { dimValue: [1, 'int64'], dimParam: [2, 'string'] },
@@ -101,15 +102,18 @@ export interface TensorProto {
   readonly externalData?: readonly { readonly key: string; readonly value: string }[];
 }
 
+/** Type of a tensor; without a shape, of any. */
+export interface TensorTypeProto {
+  readonly elemType: number;
+  readonly shape?: { readonly dim: readonly ({ dimValue: number } | { dimParam: string })[] };
+}
+
 /** Name and type of an input or output. */
 export interface ValueInfoProto {
   readonly name: string;
-  readonly type: {
-    readonly tensorType: {
-      readonly elemType: number;
-      readonly shape: { readonly dim: readonly ({ dimValue: number } | { dimParam: string })[] };
-    };
-  };
+  readonly type:
+    | { readonly tensorType: TensorTypeProto }
+    | { readonly sequenceType: { readonly elemType: { readonly tensorType: TensorTypeProto } } };
 }
 
 /** A whole model. */

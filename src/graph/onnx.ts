@@ -15,6 +15,8 @@ export interface WriteOnnxOptions {
    * refuses links that leave it.
    */
   readonly externalFolder: string;
+  /** Name of an empty sequence of f32 tensors to put before the graph's own outputs. */
+  readonly emptySequence?: string;
 }
 
 /** ONNX 1.16 and its operators; the contrib ops of ONNX Runtime have one version. */
@@ -31,6 +33,7 @@ const opsets = [
  */
 export function writeOnnx(graph: Graph, options: WriteOnnxOptions): Uint8Array {
   const vectors = new VectorConstants(graph);
+  const sequence = options.emptySequence === undefined ? null : emptySequence(options.emptySequence);
   const node = graph.nodes.map((item) => nodeProto(item, vectors));
   return encodeModel({
     irVersion,
@@ -38,13 +41,13 @@ export function writeOnnx(graph: Graph, options: WriteOnnxOptions): Uint8Array {
     opsetImport: opsets,
     graph: {
       name: graph.name,
-      node,
+      node: sequence === null ? node : [sequence.node, ...node],
       initializer: [
         ...graph.initializers.map((item) => tensorProto(item, options.externalFolder)),
         ...vectors.tensors,
       ],
       input: graph.inputs.map(valueInfoProto),
-      output: graph.outputs.map(valueInfoProto),
+      output: [...(sequence === null ? [] : [sequence.output]), ...graph.outputs.map(valueInfoProto)],
     },
   });
 }
@@ -139,6 +142,14 @@ function valueInfoProto(value: Value): ValueInfoProto {
   return {
     name: value.name,
     type: { tensorType: { elemType: elementType[value.type.dtype], shape: { dim } } },
+  };
+}
+
+function emptySequence(name: string): { readonly node: NodeProto; readonly output: ValueInfoProto } {
+  const elemType = { tensorType: { elemType: elementType.f32 } };
+  return {
+    node: { name, opType: 'SequenceEmpty', domain: '', input: [], output: [name], attribute: [] },
+    output: { name, type: { sequenceType: { elemType } } },
   };
 }
 
