@@ -142,18 +142,27 @@ function runFolder(
   { model, capture, given }: Settings<PlannedModel>,
 ): Estimate['disk']['files'] {
   const { layers, width } = model.checkpoint.config;
-  const names = { rollouts: 'rollouts', sweep: 'sweepRollouts', 'dose-response': 'doseRollouts' } as const;
+  const names = {
+    rollouts: 'rollouts',
+    sweep: 'sweepRollouts',
+    'dose-response': 'doseRollouts',
+    'held-out': 'heldOutRollouts',
+  } as const;
   const texts = plans.map(({ step }, i) => ({
     name: runFiles[names[step]],
     bytes: rowBytes * steps[i]!.rows + tokenBytes * steps[i]!.newTokens,
   }));
-  const sampled = plans.filter((plan) => plan.captured).flatMap(({ rollouts }) => rollouts);
+  const sampled = plans.find(({ step }) => step === 'rollouts')?.rollouts ?? [];
+  const heldOut = plans.find(({ step }) => step === 'held-out')?.rollouts ?? [];
   const captured = sampled.length + (given?.rows.length ?? 0);
   const activations = captured * capture.length * (layers + 1) * width * 4;
   const rest = restBytes + capture.length * (layers + 1) * width * 4;
   return [
     ...texts,
     { name: runFiles.activations, bytes: activations },
+    ...(heldOut.length === 0
+      ? []
+      : [{ name: runFiles.heldOutActivations, bytes: heldOut.length * (layers + 1) * width * 4 }]),
     { name: 'everything else', bytes: rest },
   ];
 }

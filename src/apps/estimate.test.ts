@@ -37,14 +37,19 @@ describe('an estimate of extract', () => {
       maxTokens: 12,
       force: true,
       threshold: 1,
-      sweep: { layers: [3], strengths: [-0.4, 0.4], samples: 1 },
+      sweep: { layers: [3], strengths: [-0.4, 0.4], samples: 1, fine: false },
       doseResponse: { strengths: [-0.4, 0.4], samples: 1, randomDirections: 2, randomSamples: 1 },
     };
     const estimate = await estimateExtract({ model, rate, extract: { ...settings, out } });
     const loaded = await loadModel(model, { threads: 1 });
     await extract({ ...settings, model: loaded, out });
     await loaded.close();
-    const files = ['rollouts.jsonl', 'sweep-rollouts.jsonl', 'dose-response-rollouts.jsonl'];
+    const files = [
+      'rollouts.jsonl',
+      'sweep-rollouts.jsonl',
+      'dose-response-rollouts.jsonl',
+      'held-out-rollouts.jsonl',
+    ];
     const steps = await Promise.all(files.map((file) => readRows(join(out, file))));
     const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
     expect(estimate.steps.map(({ rows }) => rows)).toEqual(steps.map((rows) => rows.length));

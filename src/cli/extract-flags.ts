@@ -38,6 +38,8 @@ export interface ExtractFlags extends JudgeFlags {
   readonly strengths?: number[] | undefined;
   readonly sweepSamples?: number | undefined;
   readonly sweep: boolean;
+  readonly fine?: boolean | undefined;
+  readonly heldOut?: boolean | undefined;
   readonly doseLayer?: number | undefined;
   readonly doseStrengths?: number[] | undefined;
   readonly doseSamples?: number | undefined;
@@ -116,7 +118,9 @@ export function steeringFlags(): Option[] {
       numbers,
     ),
     option('--sweep-samples <n>', 'rollouts of a question in a cell (default: 3)', wholeNumber(1)),
-    new Option('--no-sweep', 'leave the sweep out'),
+    new Option('--no-sweep', 'leave the sweep and the held-out projections out'),
+    new Option('--no-fine', 'leave out the second pass of the sweep, between the cells around the best one'),
+    new Option('--no-held-out', 'leave out how the projection tells held-out texts apart'),
     option('--dose-layer <n>', 'layer of the dose response (default: as the sweep finds)', wholeNumber(1)),
     option(
       '--dose-strengths <list>',
@@ -165,7 +169,8 @@ export function toExtractOptions(flags: ExtractFlags): Omit<ExtractOptions, 'mod
     coherenceFloor,
     force,
     pooling: flags.pool,
-    sweep: flags.sweep && defined({ layers, strengths, samples: flags.sweepSamples }),
+    sweep: flags.sweep && defined({ layers, strengths, samples: flags.sweepSamples, fine: flags.fine }),
+    heldOut: flags.heldOut === false ? (false as const) : undefined,
     doseResponse:
       flags.doseResponse &&
       defined({

@@ -8,6 +8,7 @@ const stepNames: Readonly<Record<ExtractStep, string>> = {
   vector: 'vector',
   sweep: 'layer × strength sweep',
   'dose-response': 'dose response',
+  'held-out': 'held-out projections',
   report: 'report',
 };
 

@@ -80,7 +80,7 @@ function outcomeCells({ trait, result, folder }: TraitOutcome): string[] {
 }
 
 /** Breaks a sentence between words. */
-function wrap(text: string): string {
+export function wrap(text: string): string {
   const lines = [''];
   for (const word of text.split(' ')) {
     const line = lines.at(-1)!;
@@ -135,7 +135,8 @@ const units: Readonly<Record<Sweep['unit'], string>> = {
   coef: '× the vector',
 };
 
-function pointTable(points: readonly Cell[]): string {
+/** A dose response's points, with the strength as it was given and as a coefficient. */
+export function pointTable(points: readonly Cell[]): string {
   const cells = points.map(({ strength, coef, score, lower, upper, coherence, rollouts }) => [
     String(strength),
     coef.toFixed(2),

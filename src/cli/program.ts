@@ -22,6 +22,8 @@ import { screenCommand } from './commands/screen.ts';
 import { shiftCommand } from './commands/shift.ts';
 import { trainCommand } from './commands/train.ts';
 import { traitCommand } from './commands/trait.ts';
+import { reportCommand } from './commands/report.ts';
+import { validateCommand } from './commands/validate.ts';
 import { vectorCommand } from './commands/vector.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
@@ -71,6 +73,8 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     traitCommand(context),
     judgeCommand(context),
     rolloutsCommand(),
+    validateCommand(context),
+    reportCommand(),
     vectorCommand(context),
     chatCommand(context),
     calibrateCommand(context),

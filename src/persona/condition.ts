@@ -1,11 +1,11 @@
-import { mean } from 'simple-statistics';
 import type { Intervention, Positions } from '../engine/types.ts';
 import type { Cell } from '../store/result-schema.ts';
 import type { Scores } from '../store/rollout-schema.ts';
 import { randomStream } from '../util/random.ts';
 import type { PlannedRollout } from './rollouts.ts';
-import { meanInterval } from './statistics.ts';
-import { euclideanNorm } from './vector.ts';
+import { chunksOf } from '../util/chunks.ts';
+import { groupedMean } from './statistics.ts';
+import { type PersonaVector, euclideanNorm } from './vector.ts';
 
 /** One way to run the evaluation questions: steered, steered at random, prompted, or left alone. */
 export interface Condition {
@@ -67,12 +67,27 @@ export function planConditions(conditions: readonly Condition[], plan: Evaluatio
   });
 }
 
-/** Means over the rollouts of a condition. */
-export function summarise(condition: Condition, scores: readonly Scores[]): Cell {
+/**
+ * Means over the rollouts of a condition, with intervals that draw whole questions again.
+ *
+ * @param scores In planned order: `samples` of the first question, then of the next.
+ * @param vector Whose direction was added, for the units of strength.
+ */
+export function summarise(
+  condition: Condition,
+  scores: readonly Scores[],
+  samples: number,
+  vector: PersonaVector,
+): Cell {
   const { id, direction, draw, layer, strength, coef } = condition;
-  const traits = scores.flatMap(({ trait }) => (trait === null ? [] : [trait]));
-  const coherences = scores.flatMap(({ coherence }) => (coherence === null ? [] : [coherence]));
-  const interval = meanInterval(traits);
+  const questions = chunksOf(scores, samples);
+  const traits = questions.map((replies) => replies.flatMap(({ trait }) => (trait === null ? [] : [trait])));
+  const coherences = questions.map((replies) =>
+    replies.flatMap(({ coherence }) => (coherence === null ? [] : [coherence])),
+  );
+  const [score, coherence] = [groupedMean(traits), groupedMean(coherences)];
+  const norm = layer === null ? null : coef * vector.norm(layer);
+  const residual = layer === null ? undefined : vector.metadata.residualNorms?.[layer];
   return {
     condition: id,
     direction,
@@ -80,12 +95,16 @@ export function summarise(condition: Condition, scores: readonly Scores[]): Cell
     layer,
     strength,
     coef,
-    score: interval.mean,
-    lower: interval.lower,
-    upper: interval.upper,
-    coherence: coherences.length === 0 ? null : mean(coherences),
+    norm,
+    fraction: norm === null || residual === undefined || residual === 0 ? null : norm / residual,
+    score: score.mean,
+    lower: score.lower,
+    upper: score.upper,
+    coherence: coherence.mean,
+    coherence_lower: coherence.lower,
+    coherence_upper: coherence.upper,
     rollouts: scores.length,
-    unscored: scores.length - traits.length,
+    unscored: scores.length - traits.flat().length,
   };
 }
 

@@ -21,6 +21,7 @@ const settings: DoseSettings = {
   layer: 1,
   unit: 'fraction',
   strengths: [-2, -1, 0, 1, 2],
+  chosen: null,
   samples: 3,
   randomDirections: 20,
   randomSamples: 2,
@@ -117,5 +118,24 @@ describe('the summary of a dose response', () => {
       (strength) => (strength === 2 ? 20 : 90),
     );
     expect(dose).toMatchObject({ steers: true, coherent: false });
+  });
+
+  it('ranks strengths up to where text breaks, and says where that is', () => {
+    const dose = measure(
+      (strength, draw) => (draw === null ? (strength === 2 ? 0 : 50 + 10 * strength) : noise(strength, draw)),
+      (strength) => (strength >= 2 ? 20 : 90),
+    );
+    expect(dose.breaking).toEqual({ below: null, above: 2 });
+    expect(dose.spearman).toBeCloseTo(1, 12);
+  });
+
+  it('measures the choice of the sweep beside the strengths, in three units', () => {
+    const chosen = planDoseResponse(vector, questions, { ...settings, chosen: 1.5 });
+    const dose = chosen.summarise(chosen.rollouts.map(() => ({ trait: 60, coherence: 90, raw: null })));
+    expect(dose.points).toHaveLength(5);
+    // The vector is 5 long where the residual stream is 10 long.
+    expect(dose.chosen).toMatchObject({ strength: 1.5, coef: 3, norm: 15, fraction: 1.5, score: 60 });
+    const among = planDoseResponse(vector, questions, { ...settings, chosen: 1 });
+    expect(among.rollouts).toHaveLength(plan.rollouts.length);
   });
 });

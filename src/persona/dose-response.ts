@@ -19,6 +19,8 @@ export interface DoseSettings {
   readonly unit: StrengthUnit;
   /** Different from each other, 0 among them or not; fixed before any of them is run. */
   readonly strengths: readonly number[];
+  /** The strength that the sweep chose for this layer, run too where it is not among `strengths`; null for none. */
+  readonly chosen: number | null;
   /** Rollouts of a question at every strength. */
   readonly samples: number;
   /** Random directions, each run at the lowest and the highest strength. */
@@ -60,6 +62,7 @@ export function planDoseResponse(
     { conditions: steeredBy(vector, settings, settings.strengths), samples: settings.samples },
     { conditions: steeredBy(vector, settings, beyondEnds(settings)), samples: 1 },
     { conditions: randomPairs(vector, settings), samples: settings.randomSamples },
+    { conditions: steeredBy(vector, settings, chosenBeside(settings)), samples: settings.samples },
   ];
   const { positions } = settings;
   return {
@@ -81,6 +84,11 @@ function beyondEnds(settings: DoseSettings): number[] {
   return far.filter((strength) => strength !== 0 && !settings.strengths.includes(strength));
 }
 
+/** The sweep's choice, where it is none of the strengths. */
+function chosenBeside({ chosen, strengths }: DoseSettings): number[] {
+  return chosen === null || strengths.includes(chosen) ? [] : [chosen];
+}
+
 function steeredBy(
   vector: PersonaVector,
   { layer, unit }: DoseSettings,
@@ -97,7 +105,7 @@ function steeredBy(
       layer,
       strength,
       coef,
-      vector: vector.row(layer),
+      vector: vector.direction(layer),
       systems: [],
     };
   });
@@ -123,18 +131,16 @@ function summariseDose(
   settings: DoseSettings,
   scores: readonly Scores[],
 ): DoseResponse {
-  const [points, beyond, ends] = summariseGroups(groups, questions.length, scores) as [
-    Cell[],
-    Cell[],
-    Cell[],
-  ];
+  const cells = summariseGroups(groups, questions.length, scores, vector);
+  const [points, beyond, ends, beside] = cells as [Cell[], Cell[], Cell[], Cell[]];
   const { coherenceFloor } = settings;
   const random = pairUp(ends);
   const [lowest, highest] = endsOf(settings).map((end) => points.find(({ strength }) => strength === end)!);
   const gain = gainOf(lowest!, highest!);
   const gains = random.flatMap((pair) => (pair.gain === null ? [] : [pair.gain]));
   const interval = predictionInterval(gains);
-  const rank = rankOf(points);
+  const breaking = breakingStrengths(points, coherenceFloor);
+  const rank = rankOf(points.filter(({ strength }) => isWithin(strength, breaking)));
   return {
     positions: settings.positions,
     questions: questions.map(({ index }) => index),
@@ -145,6 +151,8 @@ function summariseDose(
     strengths: [...settings.strengths],
     points,
     beyond,
+    chosen: [...points, ...beside].find(({ strength }) => strength === settings.chosen) ?? null,
+    breaking,
     spearman: rank,
     gain,
     random_samples: settings.randomSamples,
@@ -159,12 +167,17 @@ function summariseDose(
 }
 
 /** The scores follow the groups, in each of them the conditions, and in each of those the rollouts. */
-function summariseGroups(groups: readonly Group[], questions: number, scores: readonly Scores[]): Cell[][] {
+function summariseGroups(
+  groups: readonly Group[],
+  questions: number,
+  scores: readonly Scores[],
+  vector: PersonaVector,
+): Cell[][] {
   let start = 0;
   return groups.map(({ conditions, samples }) =>
     conditions.map((condition) => {
       const end = start + questions * samples;
-      const cell = summarise(condition, scores.slice(start, end));
+      const cell = summarise(condition, scores.slice(start, end), samples, vector);
       start = end;
       return cell;
     }),
@@ -180,6 +193,18 @@ function pairUp(cells: readonly Cell[]): DoseResponse['random'] {
 
 function gainOf(low: Cell, high: Cell): number | null {
   return low.score === null || high.score === null ? null : high.score - low.score;
+}
+
+/** Where text breaks: the nearest strengths on either side of 0 with less coherence than asked for. */
+function breakingStrengths(points: readonly Cell[], floor: number): DoseResponse['breaking'] {
+  const broken = points.flatMap(({ strength, coherence }) => ((coherence ?? 0) < floor ? [strength] : []));
+  const nearest = (strengths: readonly number[]): number | null =>
+    strengths.length === 0 ? null : strengths.reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
+  return { below: nearest(broken.filter((s) => s <= 0)), above: nearest(broken.filter((s) => s >= 0)) };
+}
+
+function isWithin(strength: number, { below, above }: DoseResponse['breaking']): boolean {
+  return strength > (below ?? -Infinity) && strength < (above ?? Infinity);
 }
 
 function rankOf(points: readonly Cell[]): number | null {

@@ -96,14 +96,18 @@ export async function fillStore(
   }
 }
 
+/** The rows of the two files belong together by their place, so the file of activations names what row is what. */
+export const activationsMetadata = {
+  rows: 'one per line of rollouts.jsonl, in the same order',
+  layer_index_base: '0',
+} as const;
+
 function storeLayout(
   { settings, files }: ExtractContext,
   keys: readonly string[],
 ): Pick<Parameters<typeof openRolloutStore>[0], 'keys' | 'layout' | 'files'> {
   const { layers, width } = settings.model.checkpoint.config;
-  // The rows of the two files belong together by their place, so the file of activations names what row is what.
-  const metadata = { rows: 'one per line of rollouts.jsonl, in the same order', layer_index_base: '0' };
-  const layout = { names: settings.capture, shape: [layers + 1, width], metadata };
+  const layout = { names: settings.capture, shape: [layers + 1, width], metadata: activationsMetadata };
   return { keys, layout, files };
 }
 

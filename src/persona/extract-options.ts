@@ -25,6 +25,14 @@ export interface SweepOptions {
   readonly strengths?: readonly number[];
   /** Rollouts of a question in every cell; default 3. */
   readonly samples?: number;
+  /** A second pass between the cells around the best one; default true. */
+  readonly fine?: boolean;
+}
+
+/** Options of the projections of held-out rollouts. */
+export interface HeldOutOptions {
+  /** Rollouts of every instruction × evaluation question and pole; default 1. */
+  readonly samples?: number;
 }
 
 /** Options of the dose response. */
@@ -92,6 +100,8 @@ export interface ExtractOptions {
   readonly sweep?: SweepOptions | false;
   /** False leaves the dose response out. */
   readonly doseResponse?: DoseOptions | false;
+  /** False leaves the projections of held-out rollouts out; default: as the sweep is. */
+  readonly heldOut?: HeldOutOptions | false;
   /** Most rows side by side; decides speed and memory only. */
   readonly batchRows?: number;
   readonly onProgress?: ProgressListener;
@@ -134,7 +144,9 @@ export interface Settings<Model extends ModelFacts = LanguageModel> {
     readonly layers: readonly number[];
     readonly strengths: readonly number[];
     readonly samples: number;
+    readonly fine: boolean;
   } | null;
+  readonly heldOut: { readonly samples: number } | null;
   readonly dose: {
     /** Null: the sweep's. */
     readonly layer: number | null;
@@ -229,8 +241,8 @@ function settleEvaluation(
   options: SettleOptions<ModelFacts>,
   trait: Trait,
   steering: ModelSteering,
-): Pick<Settings, 'sweep' | 'dose'> {
-  const { sweep = {}, doseResponse = {} } = options;
+): Pick<Settings, 'sweep' | 'dose' | 'heldOut'> {
+  const { sweep = {}, doseResponse = {}, heldOut = sweep === false ? false : {} } = options;
   const questions = splitQuestions(trait);
   const layers = options.model.checkpoint.config.layers;
   const unit = options.strengthUnit ?? steering.strengths?.unit ?? 'fraction';
@@ -245,7 +257,9 @@ function settleEvaluation(
             layers: sweep.layers ?? defaultLayers(layers),
             strengths: sweep.strengths ?? strengths.sweep,
             samples: sweep.samples ?? 3,
+            fine: sweep.fine ?? true,
           },
+    heldOut: heldOut === false || !able ? null : { samples: heldOut.samples ?? 1 },
     dose:
       doseResponse === false || !able || (sweep === false && doseResponse.layer === undefined)
         ? null
@@ -282,6 +296,7 @@ function check(settings: Settings<ModelFacts>, layers: number): void {
     requireList('sweep.layers', sweep.layers, 1);
     for (const layer of sweep.layers) requireWhole('sweep.layers', layer, 1, layers);
   }
+  if (settings.heldOut !== null) requireWhole('heldOut.samples', settings.heldOut.samples, 1);
   if (dose !== null) {
     requireWhole('doseResponse.samples', dose.samples, 1);
     requireList('doseResponse.strengths', dose.strengths, 2);

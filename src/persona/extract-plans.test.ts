@@ -11,7 +11,7 @@ describe('the plan of an extraction', () => {
       trait: 'cheerful',
       out: 'nowhere',
       samples: 2,
-      sweep: { layers: [2, 4], strengths: [-0.4, 0.4], samples: 3 },
+      sweep: { layers: [2, 4], strengths: [-0.4, 0.4], samples: 3, fine: false },
       doseResponse: { samples: 4, strengths: [-0.4, 0, 0.4], randomDirections: 5, randomSamples: 6 },
     });
     const { trait } = settings;
@@ -23,8 +23,9 @@ describe('the plan of an extraction', () => {
       ['sweep', 3 * half * (3 + 2 * 4)],
       // Three strengths, two beyond their ends, and both ends of five random directions.
       ['dose-response', half * (4 * 3 + 2 + 6 * 5 * 2)],
+      ['held-out', 2 * trait.instructions.length * 2 * half],
     ]);
-    const plan = planExtract({ ...settings, sweep: null, dose: null });
+    const plan = planExtract({ ...settings, sweep: null, dose: null, heldOut: null });
     expect(plan.map(({ step }) => step)).toEqual(['rollouts']);
   });
 });

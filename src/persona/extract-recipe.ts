@@ -42,7 +42,9 @@ export function recipeOf(settings: Settings<ModelFacts>): Recipe {
             layers: [...settings.sweep.layers],
             strengths: [...settings.sweep.strengths],
             samples: settings.sweep.samples,
+            fine: settings.sweep.fine,
           },
+    held_out: settings.heldOut === null ? null : { samples: settings.heldOut.samples },
     dose_response:
       settings.dose === null
         ? null

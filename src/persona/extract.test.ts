@@ -40,15 +40,23 @@ describe('extract', () => {
     expect(Math.abs(row[0]!) / result.vector.norm(3)).toBeGreaterThan(0.9);
     expect(result.doseResponse).toMatchObject({ steers: true, spearman: expect.closeTo(1, 5) });
     expect(result.sweep!.recommended!.score).toBeGreaterThan(result.sweep!.zero.score!);
+    // The mood is an axis of the fake model, so its projection tells held-out texts apart too.
+    const { heldOut } = result.validation;
+    expect(heldOut!.layers[3]!.auroc.value).toBeGreaterThan(0.7);
+    expect(result.doseResponse!.chosen).toMatchObject({ strength: result.sweep!.recommended!.strength });
     expect(result.sweep!.prompts.pos.score).toBeGreaterThan(result.sweep!.prompts.neg.score!);
     expect((await readdir(result.folder)).sort()).toEqual([
       'activations.safetensors',
       'dose-response-rollouts.jsonl',
       'dose-response.json',
+      'held-out-activations.safetensors',
+      'held-out-rollouts.jsonl',
       'manifest.json',
+      'projections.json',
       'recipe.json',
       'report.html',
       'rollouts.jsonl',
+      'sweep-fine-rollouts.jsonl',
       'sweep-rollouts.jsonl',
       'sweep.json',
       'trait.json',
@@ -162,6 +170,7 @@ describe('extract', () => {
       ['vector', true],
       ['sweep', true],
       ['dose-response', true],
+      ['held-out', true],
     ]);
   });
 
@@ -170,7 +179,7 @@ describe('extract', () => {
     await run({ onProgress: (event) => events.push(event) });
     const progress = events.filter((event) => event.type === 'step-progress' && event.step === 'rollouts');
     expect(progress.at(-1)).toMatchObject({ phase: 'judge', done: 160, total: 160 });
-    expect(events.filter(({ type }) => type === 'step-end')).toHaveLength(5);
+    expect(events.filter(({ type }) => type === 'step-end')).toHaveLength(6);
   });
 
   it('leaves out what is not asked for, and what the trait has no questions for', async () => {

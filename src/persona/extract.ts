@@ -1,3 +1,4 @@
+import { isThere } from '../store/files.ts';
 import { packageInfo } from '../store/package-info.ts';
 import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
 import type { Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
@@ -7,7 +8,7 @@ import { type ExtractOptions, settle } from './extract-options.ts';
 import { recipeOf } from './extract-recipe.ts';
 import { type FilterCounts, dropReasons } from './filter.ts';
 import { type ReportData, renderReport } from './report.ts';
-import { doseResponseStep, sweepStep } from './steering-steps.ts';
+import { type Validation, validationSteps } from './validation-steps.ts';
 import { extractVectorStep, recommendVector } from './vector-step.ts';
 import type { PersonaVector } from './vector.ts';
 
@@ -24,6 +25,8 @@ export interface ExtractResult {
   /** Null where it was left out, or the trait has too few evaluation questions. */
   readonly sweep: Sweep | null;
   readonly doseResponse: DoseResponse | null;
+  /** Sweep, dose response and held-out projections, with the texts behind them. */
+  readonly validation: Validation;
   /** Absolute path of `report.html`. */
   readonly report: string;
 }
@@ -52,18 +55,16 @@ async function runSteps(context: ExtractContext): Promise<ExtractResult> {
   const { folder, settings } = context;
   await folder.writeJson('trait', { name: settings.trait.name, ...settings.trait.source });
   const { vector: bare, counts, directions } = await extractVectorStep(context);
-  const sweep = await sweepStep(context, bare);
-  const dose = await doseResponseStep(context, bare, sweep?.result ?? null);
-  const vector = await recommendVector(folder.file('vector'), sweep?.result.recommended ?? null);
+  const validation = await validationSteps(context, bare);
+  const vector = await recommendVector(folder.file('vector'), validation.sweep?.recommended ?? null);
   const data: ReportData = {
     trait: settings.trait,
     vector,
     counts,
     directions,
-    sweep: sweep?.result ?? null,
-    sweepRows: sweep?.rows ?? [],
-    dose: dose?.result ?? null,
-    doseRows: dose?.rows ?? [],
+    validation,
+    beside: [],
+    cosines: null,
     judge: settings.judge.id,
     recipe: recipeOf(settings),
     package: await packageInfo(),
@@ -75,8 +76,9 @@ async function runSteps(context: ExtractContext): Promise<ExtractResult> {
     vector,
     counts,
     directions: data.directions,
-    sweep: data.sweep,
-    doseResponse: data.dose,
+    validation,
+    sweep: validation.sweep,
+    doseResponse: validation.dose,
     report: folder.file('report'),
   };
 }
@@ -112,7 +114,7 @@ async function finish(context: ExtractContext, data: ReportData): Promise<Manife
   return manifest;
 }
 
-function countsOf({ counts, sweepRows, doseRows }: ReportData): Record<string, number> {
+function countsOf({ counts, validation }: ReportData): Record<string, number> {
   return {
     rollouts: counts.poles.pos.sampled + counts.poles.neg.sampled,
     pairs: counts.pairs,
@@ -122,8 +124,9 @@ function countsOf({ counts, sweepRows, doseRows }: ReportData): Record<string, n
     without_trait_score: counts.poles.pos.withoutTrait + counts.poles.neg.withoutTrait,
     without_coherence: counts.poles.pos.withoutCoherence + counts.poles.neg.withoutCoherence,
     ...Object.fromEntries(dropReasons.map((reason) => [`dropped_${reason}`, counts.dropped[reason]])),
-    sweep_rollouts: sweepRows.length,
-    dose_response_rollouts: doseRows.length,
+    sweep_rollouts: validation.sweepRows.length,
+    dose_response_rollouts: validation.doseRows.length,
+    held_out_rollouts: (validation.heldOut?.positive ?? 0) + (validation.heldOut?.negative ?? 0),
   };
 }
 
@@ -133,11 +136,23 @@ async function describeArtifacts(
 ): Promise<Record<string, Artifact>> {
   const always: RunFile[] = ['recipe', 'trait', 'rollouts', 'activations', 'vector', 'report'];
   const beside: RunFile[] = data.directions === null ? [] : ['directions'];
-  const swept: RunFile[] = data.sweep === null ? [] : ['sweepRollouts', 'sweep'];
-  const dosed: RunFile[] = data.dose === null ? [] : ['doseRollouts', 'dose'];
+  const measured = await measuredFiles(folder, data.validation);
   const artifacts: Record<string, Artifact> = {};
-  for (const name of [...always, ...beside, ...swept, ...dosed]) {
+  for (const name of [...always, ...beside, ...measured]) {
     artifacts[runFiles[name]] = await describeArtifact(folder.file(name));
   }
   return artifacts;
+}
+
+async function measuredFiles(
+  folder: ExtractContext['folder'],
+  { sweep, dose, heldOut }: Validation,
+): Promise<RunFile[]> {
+  const fine = await isThere(folder.file('fineRollouts'));
+  return [
+    ...(sweep === null ? [] : (['sweepRollouts', 'sweep'] as const)),
+    ...(fine ? (['fineRollouts'] as const) : []),
+    ...(dose === null ? [] : (['doseRollouts', 'dose'] as const)),
+    ...(heldOut === null ? [] : (['heldOutRollouts', 'heldOutActivations', 'heldOut'] as const)),
+  ];
 }

@@ -88,7 +88,7 @@ function doseRemarks({ dose }: FindingInput): string[] {
   return remarks;
 }
 
-function sweepRemarks({ sweep }: FindingInput): string[] {
+function sweepRemarks({ sweep, dose }: FindingInput): string[] {
   if (sweep === null) return [];
   if (sweep.recommended === null) {
     return [
@@ -96,8 +96,23 @@ function sweepRemarks({ sweep }: FindingInput): string[] {
     ];
   }
   const { layer, strength, score, coherence } = sweep.recommended;
+  const chosen = dose?.chosen ?? null;
+  const apart =
+    chosen === null
+      ? ''
+      : ` On the questions that did not choose it: ${fixed(chosen.score)} at coherence ${fixed(chosen.coherence)}.`;
   return [
-    `Recommended: layer ${layer}, strength ${signed(strength)}, with a mean score of ${fixed(score)} at coherence ${fixed(coherence)}; unsteered, ${fixed(sweep.zero.score)} at ${fixed(sweep.zero.coherence)}.`,
+    `Chosen: layer ${layer}, strength ${signed(strength)}, with a mean score of ${fixed(score)} at coherence ${fixed(coherence)}; unsteered, ${fixed(sweep.zero.score)} at ${fixed(sweep.zero.coherence)}.${apart}`,
+    ...promptRemarks(sweep.prompts.pos.score, score),
+  ];
+}
+
+/** Prompting is the plain alternative to steering. */
+function promptRemarks(prompted: number | null, steered: number | null): string[] {
+  if (prompted === null || steered === null) return [];
+  const than = prompted > steered ? 'more than' : 'no more than';
+  return [
+    `Its own instructions as a system prompt, without steering, reach ${fixed(prompted)}: ${than} the vector.`,
   ];
 }
 

@@ -1,5 +1,5 @@
 /** The steps of an extraction, in order. */
-export const extractSteps = ['rollouts', 'vector', 'sweep', 'dose-response', 'report'] as const;
+export const extractSteps = ['rollouts', 'vector', 'sweep', 'dose-response', 'held-out', 'report'] as const;
 export type ExtractStep = (typeof extractSteps)[number];
 
 /** What an extraction tells while it runs; a command line draws it. */

@@ -38,7 +38,8 @@ ${shown.questions.slice(0, OPENINGS).map((question) => {
 }
 
 /** Those of the dose response, which has more strengths; else those of the sweep at its layer. */
-function chooseTexts({ dose, doseRows, sweep, sweepRows }: ReportData): Shown | null {
+function chooseTexts({ validation }: ReportData): Shown | null {
+  const { dose, doseRows, sweep, sweepRows } = validation;
   if (dose !== null) {
     return {
       layer: dose.layer,

@@ -7,6 +7,8 @@ import type { PlannedRollout } from './rollouts.ts';
 import { type ReportData, renderReport } from './report.ts';
 import { SafeHtml, escapeHtml, fixed, html, signed } from '../util/html.ts';
 import { planSweep } from './sweep.ts';
+import { type ProjectedRollout, summariseHeldOut } from './held-out.ts';
+import type { Validation } from './validation-steps.ts';
 import { parseTrait } from './trait.ts';
 import { PersonaVector } from './vector.ts';
 import type { ScoredRollout } from '../store/rollout-schema.ts';
@@ -43,6 +45,7 @@ function reportOf(text: string, options: { readonly measured: boolean } = { meas
   const dose = planDoseResponse(vector, [{ index: 1, text }], {
     ...common,
     layer: 1,
+    chosen: 0.5,
     strengths: [-1, 0, 1],
     samples: 1,
     randomDirections: 3,
@@ -58,6 +61,35 @@ function reportOf(text: string, options: { readonly measured: boolean } = { meas
       scores: { trait: (i * 37) % 101, coherence: (i * 53) % 101, raw: null },
     }));
   const [sweepRows, doseRows] = [rowsOf(sweep.rollouts), rowsOf(dose.rollouts)];
+  const rollout = (i: number): ProjectedRollout => ({
+    pole: i % 2 === 0 ? 'pos' : 'neg',
+    question: i % 3,
+    score: 10 * i,
+    projections: [null, i, -i],
+  });
+  const heldOut = summariseHeldOut([0, 1, 2, 3, 4, 5, 6, 7].map(rollout), {
+    pooling: text,
+    questions: [0, 1],
+    samples: 1,
+    shownLayer: 1,
+  });
+  const nothing: Validation = {
+    pooling: text,
+    positions: text,
+    sweep: null,
+    sweepRows: [],
+    dose: null,
+    doseRows: [],
+    heldOut: null,
+  };
+  const measured: Validation = {
+    ...nothing,
+    sweep: sweep.summarise(sweepRows.map(({ scores }) => scores)),
+    sweepRows,
+    dose: dose.summarise(doseRows.map(({ scores }) => scores)),
+    doseRows,
+    heldOut,
+  };
   const data: ReportData = {
     trait,
     vector,
@@ -79,10 +111,16 @@ function reportOf(text: string, options: { readonly measured: boolean } = { meas
         },
       ],
     },
-    sweep: options.measured ? sweep.summarise(sweepRows.map(({ scores }) => scores)) : null,
-    sweepRows,
-    dose: options.measured ? dose.summarise(doseRows.map(({ scores }) => scores)) : null,
-    doseRows,
+    validation: options.measured ? measured : nothing,
+    beside: options.measured ? [{ vector, validation: measured }] : [],
+    cosines: {
+      layer: 1,
+      names: [text, text],
+      values: [
+        [1, null],
+        [-0.5, 1],
+      ],
+    },
     judge: text,
     recipe: { judge: text, nested: { list: [text, 1], nothing: null } },
     package: { name: 'persona-vectors', version: '0.0.0' },

@@ -1,16 +1,19 @@
-import type { Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
-import type { ScoredRollout } from '../store/rollout-schema.ts';
+import type { Cell, Directions, DoseResponse } from '../store/result-schema.ts';
 import type { Recipe } from '../store/run-folder.ts';
 import { type FilterCounts, dropReasons } from './filter.ts';
 import { describeKept, describeUnscored, reasonNames } from './filter-words.ts';
-import { type Finding, describeFinding } from './finding.ts';
-import { doseChart, gainChart, normChart } from './report-charts.ts';
+import { describeFinding } from './finding.ts';
+import { normChart } from './report-charts.ts';
+import { doseSection, findingSection, strengthInUnits } from './report-dose.ts';
+import { aurocAt, heldOutSection } from './report-held-out.ts';
+import { type CosineMatrix, besideSection, cosineSection } from './report-beside.ts';
 import { SafeHtml, fixed, html, signed } from '../util/html.ts';
 import { reportPage } from '../util/report-page.ts';
 import { directionsSection } from './report-directions.ts';
 import { sweepSection } from './report-sweep.ts';
 import { transcriptSection } from './report-texts.ts';
 import type { Trait } from './trait.ts';
+import type { Validation } from './validation-steps.ts';
 import type { PersonaVector } from './vector.ts';
 
 /** All that a report shows. Nothing of it depends on when or in how many sittings the run was made. */
@@ -19,13 +22,21 @@ export interface ReportData {
   readonly vector: PersonaVector;
   readonly counts: FilterCounts;
   readonly directions: Directions | null;
-  readonly sweep: Sweep | null;
-  readonly sweepRows: readonly ScoredRollout[];
-  readonly dose: DoseResponse | null;
-  readonly doseRows: readonly ScoredRollout[];
+  /** By the vector's own protocol. */
+  readonly validation: Validation;
+  /** By other protocols. */
+  readonly beside: readonly OtherValidation[];
+  /** With other vectors, at one layer; null where none were named. */
+  readonly cosines: CosineMatrix | null;
   readonly judge: string;
   readonly recipe: Recipe;
   readonly package: { readonly name: string; readonly version: string };
+}
+
+/** The same trait's vector of other tokens, added elsewhere. */
+export interface OtherValidation {
+  readonly vector: PersonaVector;
+  readonly validation: Validation;
 }
 
 /**
@@ -35,16 +46,19 @@ export interface ReportData {
 export function renderReport(data: ReportData): string {
   const { trait, vector } = data;
   const { model } = vector.metadata;
-  const finding = describeFinding({ ...data, trait: trait.name, model });
+  const finding = describeFinding({ ...data.validation, judge: data.judge, trait: trait.name, model });
   const body = html`<p class="overline">Persona vector · ${model}</p>
 <h1>${trait.name}${trait.opposite === null ? null : html` <span class="against">against ${trait.opposite}</span>`}</h1>
 ${trait.description === null ? null : html`<p class="lead">${trait.description}</p>`}
 ${findingSection(finding)}
 ${tiles(data)}
-${doseSection(data)}
-${data.sweep === null ? null : sweepSection(data.sweep)}
+${doseSection(data.validation, vector)}
+${data.validation.sweep === null ? null : sweepSection(data.validation.sweep)}
 ${transcriptSection(data)}
+${data.validation.heldOut === null ? null : heldOutSection(data.validation.heldOut, data.validation.sweep)}
+${data.beside.map((other) => besideSection(other, data))}
 ${vectorSection(vector)}
+${cosineSection(data.cosines)}
 ${directionsSection(data.directions)}
 ${filterSection(data.counts)}
 ${recipeSection(data)}
@@ -52,71 +66,35 @@ ${recipeSection(data)}
   return reportPage(`${trait.name} in ${model}: persona vector`, body);
 }
 
-const tones: Readonly<Record<Finding['verdict'], string>> = {
-  steers: 'good',
-  breaks: 'warn',
-  uneven: 'warn',
-  opposite: 'bad',
-  none: 'bad',
-  unmeasured: 'plain',
-};
-const signs: Readonly<Record<Finding['verdict'], string>> = {
-  steers: '✓',
-  breaks: '!',
-  uneven: '!',
-  opposite: '✗',
-  none: '✗',
-  unmeasured: '–',
-};
-
-function findingSection({ verdict, label, headline, remarks }: Finding): SafeHtml {
-  return html`<section class="finding tone-${tones[verdict]}">
-<div class="verdict">${signs[verdict]} ${label}</div>
-<p>${headline}</p>
-${remarks.length === 0 ? null : html`<ul>${remarks.map((remark) => html`<li>${remark}</li>`)}</ul>`}
-</section>`;
-}
-
-function tiles({ dose, sweep, counts }: ReportData): SafeHtml {
+function tiles({ validation: { dose, sweep, heldOut }, counts }: ReportData): SafeHtml {
   const interval = dose?.random_interval ?? null;
   const best = sweep?.recommended ?? null;
+  const kept =
+    counts.mode === 'paired'
+      ? `${fixed((100 * counts.kept) / Math.max(counts.pairs, 1), 0)} % of the sampled pairs`
+      : 'each text for itself';
   return html`<dl class="tiles">
 ${tile('Gain, lowest to highest strength', fixed(dose?.gain ?? null), interval === null ? 'not measured' : `random directions: ${fixed(interval.lower)} to ${fixed(interval.upper)}`)}
-${tile('Spearman, strength and score', fixed(dose?.spearman ?? null, 3), dose === null ? 'not measured' : `${dose.strengths.length} strengths, ${dose.points[0]?.rollouts ?? 0} texts each`)}
-${tile('Recommended', best === null ? '–' : `layer ${best.layer}, ${signed(best.strength)}`, best === null ? 'no cell is coherent, or none was run' : `coefficient ${fixed(best.coef, 2)}; score ${fixed(best.score)}, coherence ${fixed(best.coherence)}`)}
-${tile('Kept', describeKept(counts), counts.mode === 'paired' ? `${fixed((100 * counts.kept) / Math.max(counts.pairs, 1), 0)} % of the sampled pairs` : 'each text for itself')}
+${tile('Spearman, strength and score', fixed(dose?.spearman ?? null, 3), dose === null ? 'not measured' : rankedOver(dose))}
+${tile('Chosen', best === null ? '–' : `layer ${best.layer}, ${signed(best.strength)}`, best === null ? 'no cell is coherent, or none was run' : strengthInUnits(best))}
+${tile('The choice, on the other questions', fixed(dose?.chosen?.score ?? null), chosenBelow(dose?.chosen ?? null))}
+${heldOut === null ? null : tile('AUROC, held-out texts', fixed(aurocAt(heldOut)?.value ?? null, 3), `projection at layer ${heldOut.shown.layer}; effect size ${fixed(heldOut.layers[heldOut.shown.layer]?.effect.value ?? null, 2)}`)}
+${tile('Kept', describeKept(counts), kept)}
 </dl>`;
+}
+
+function rankedOver({ breaking, strengths, points }: DoseResponse): string {
+  const within = breaking.above === null && breaking.below === null ? '' : ', up to where text breaks';
+  return `${strengths.length} strengths, ${points[0]?.rollouts ?? 0} texts each${within}`;
+}
+
+function chosenBelow(chosen: Cell | null): string {
+  if (chosen === null) return 'not measured';
+  return `${fixed(chosen.lower)} to ${fixed(chosen.upper)}; coherence ${fixed(chosen.coherence)}`;
 }
 
 function tile(name: string, value: string, below: string): SafeHtml {
   return html`<div class="tile"><dt>${name}</dt><dd>${value}<small>${below}</small></dd></div>`;
-}
-
-function doseSection({ dose, sweep, vector }: ReportData): SafeHtml | null {
-  if (dose === null) return null;
-  const gains = gainChart(dose);
-  const zero = dose.points.find(({ strength }) => strength === 0)?.score ?? null;
-  const apart =
-    sweep === null
-      ? 'on openings that the extraction never saw'
-      : 'on openings that neither the extraction nor the choice of the layer saw';
-  return html`<h2>Dose response</h2>
-<p class="lead">Strengths fixed beforehand, at layer ${dose.layer} (<code>resid_post</code> of block ${dose.layer} of ${vector.layers}), ${dose.points[0]?.rollouts ?? 0} sampled texts at each, ${apart}.</p>
-<figure>${doseChart(dose, zero)}
-<figcaption><span class="key"></span>this vector, with 95 % intervals of the mean &ensp; <span class="key random"></span>${dose.random.length} random directions of the same length, at the two ends (${dose.random[0]?.low.rollouts ?? 0} texts each) &ensp; <span class="key zero"></span>unsteered</figcaption></figure>
-${gains === null ? null : html`<figure>${gains}<figcaption>Diamond: this vector. Dots: random directions. Shaded: where 95 % of further random directions would fall (mean ± t · s · √(1 + 1/n)). ${rankSentence(dose)}</figcaption></figure>`}
-<details><summary>The numbers</summary>${doseTable(dose)}</details>`;
-}
-
-function rankSentence(dose: DoseResponse): string {
-  if (dose.p_value === null) return '';
-  const rank = Math.round(dose.p_value * (dose.random.length + 1));
-  return `By size, this vector's gain is number ${rank} of ${dose.random.length + 1}.`;
-}
-
-function doseTable(dose: DoseResponse): SafeHtml {
-  return html`<div class="scroll"><table class="plain"><thead><tr><th class="number">strength</th><th class="number">coefficient</th><th class="number">mean score</th><th class="number">95 % interval</th><th class="number">coherence</th><th class="number">texts</th><th class="number">not scored</th></tr></thead>
-<tbody>${dose.points.map((p) => html`<tr><td class="number">${signed(p.strength)}</td><td class="number">${fixed(p.coef, 3)}</td><td class="number">${fixed(p.score)}</td><td class="number">${fixed(p.lower)} to ${fixed(p.upper)}</td><td class="number">${fixed(p.coherence)}</td><td class="number">${p.rollouts}</td><td class="number">${p.unscored}</td></tr>`)}</tbody></table></div>`;
 }
 
 function vectorSection(vector: PersonaVector): SafeHtml {
@@ -157,7 +135,7 @@ function filterSection(counts: FilterCounts): SafeHtml {
 
 function recipeSection({ recipe, vector, trait }: ReportData): SafeHtml {
   const rows = Object.entries(recipe).map(([name, value]) => [name, plainValue(value)] as const);
-  return html`<h2>Recipe</h2>
+  return html`<h2>Manifest</h2>
 <p class="lead">What decides these results. Equal options on the same machine end in the same files.</p>
 <figure class="scroll"><table class="plain"><tbody>
 <tr><td>layer contract</td><td>row l: residual stream after block l (counted from 1), before the final norm; row 0: embeddings</td></tr>

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { meanInterval, predictionInterval, spearman, studentQuantile975 } from './statistics.ts';
+import { randomStream } from '../util/random.ts';
+import {
+  areaUnderCurve,
+  effectSize,
+  groupedMean,
+  predictionInterval,
+  spearman,
+  studentQuantile975,
+} from './statistics.ts';
 
 describe('studentQuantile975', () => {
   // Any printed table of Student's distribution.
@@ -17,18 +25,59 @@ describe('studentQuantile975', () => {
   });
 });
 
-describe('meanInterval', () => {
-  it('is the mean ± 1.96 standard errors', () => {
-    const { mean, lower, upper } = meanInterval([2, 4, 4, 6]);
-    const half = (1.959964 * Math.sqrt(8 / 3)) / 2;
-    expect(mean).toBe(4);
-    expect(lower).toBeCloseTo(4 - half, 5);
-    expect(upper).toBeCloseTo(4 + half, 5);
+describe('groupedMean', () => {
+  it('is the mean of all values, with ends that draw whole groups again', () => {
+    const { mean, lower, upper } = groupedMean([[0, 0, 0], [10], [20, 20]]);
+    expect(mean).toBeCloseTo(50 / 6, 12);
+    expect([lower, upper]).toEqual([0, 20]);
   });
 
-  it('says nothing that it cannot know', () => {
-    expect(meanInterval([])).toEqual({ mean: null, lower: null, upper: null });
-    expect(meanInterval([3])).toEqual({ mean: 3, lower: null, upper: null });
+  it('covers the mean in about 95 of 100 cases, where values of one group are alike', () => {
+    let covered = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const random = randomStream('coverage', trial);
+      const groups = Array.from({ length: 20 }, () => {
+        const centre = random.normal();
+        return Array.from({ length: 5 }, () => centre + 0.1 * random.normal());
+      });
+      const { lower, upper } = groupedMean(groups);
+      if (lower! <= 0 && upper! >= 0) covered++;
+    }
+    expect(covered).toBeGreaterThan(175);
+    expect(covered).toBeLessThan(200);
+  });
+
+  it('has no ends for one group, and no mean for none', () => {
+    expect(groupedMean([[1, 2], []])).toEqual({ mean: 1.5, lower: null, upper: null });
+    expect(groupedMean([[], []])).toEqual({ mean: null, lower: null, upper: null });
+  });
+});
+
+describe('areaUnderCurve', () => {
+  it('is the share of pairs in order, ties counting half', () => {
+    expect(areaUnderCurve([3, 4], [1, 2])).toBe(1);
+    expect(areaUnderCurve([1, 2], [3, 4])).toBe(0);
+    expect(areaUnderCurve([1, 3], [1, 2])).toBe(0.625);
+    expect(areaUnderCurve([], [1])).toBeNull();
+  });
+
+  it('is what counting every pair gives', () => {
+    const values = fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(values, values, (positive, negative) => {
+        const wins = positive.flatMap((p) => negative.map((n) => (p > n ? 1 : p === n ? 0.5 : 0)));
+        const share = wins.reduce<number>((sum, win) => sum + win, 0) / wins.length;
+        expect(areaUnderCurve(positive, negative)).toBeCloseTo(share, 12);
+      }),
+    );
+  });
+});
+
+describe('effectSize', () => {
+  it('is the difference in pooled standard deviations', () => {
+    expect(effectSize([4, 6], [1, 3])).toBeCloseTo(3 / Math.SQRT2, 12);
+    expect(effectSize([1], [1, 2])).toBeNull();
+    expect(effectSize([1, 1], [1, 1])).toBeNull();
   });
 });
 

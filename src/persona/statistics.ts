@@ -1,4 +1,5 @@
-import { mean, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
+import { mean, quantile, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
+import { randomStream } from '../util/random.ts';
 
 /** A mean and the ends of its 95 % interval; all null for no values, the ends null for one. */
 export interface MeanInterval {
@@ -7,16 +8,64 @@ export interface MeanInterval {
   readonly upper: number | null;
 }
 
-/** 97.5 % quantile of the standard normal distribution. */
-const NORMAL_975 = 1.959963984540054;
+/** Resamples of a bootstrap: the ends of an interval are then known to about a fortieth of its length. */
+const ROUNDS = 1000;
 
-/** Mean with the normal 95 % interval, mean ± 1.96 · s / √n. */
-export function meanInterval(values: readonly number[]): MeanInterval {
-  if (values.length === 0) return { mean: null, lower: null, upper: null };
-  const center = mean([...values]);
-  if (values.length === 1) return { mean: center, lower: null, upper: null };
-  const half = (NORMAL_975 * sampleStandardDeviation([...values])) / Math.sqrt(values.length);
-  return { mean: center, lower: center - half, upper: center + half };
+/**
+ * Mean of all values with the 95 % percentile bootstrap interval over groups: whole groups are drawn again, because values
+ * of one group (the replies to one question) are alike. The ends are null for fewer than two groups with values.
+ */
+export function groupedMean(groups: readonly (readonly number[])[]): MeanInterval {
+  const filled = groups.filter((values) => values.length > 0);
+  const sums = filled.map((values) => values.reduce((sum, value) => sum + value, 0));
+  const meanOf = (draw: readonly number[]): number =>
+    draw.reduce((sum, i) => sum + sums[i]!, 0) / draw.reduce((count, i) => count + filled[i]!.length, 0);
+  if (filled.length === 0) return { mean: null, lower: null, upper: null };
+  const { lower, upper } = bootstrap(filled.length, meanOf) ?? { lower: null, upper: null };
+  return { mean: meanOf(filled.map((_, i) => i)), lower, upper };
+}
+
+/**
+ * The 95 % percentile bootstrap interval of a statistic of `count` groups, given the indices of those drawn; null for fewer
+ * than two. The draws depend on `count` alone, so that equal data have equal intervals. Draws where the statistic is null
+ * are left out.
+ */
+export function bootstrap(
+  count: number,
+  statistic: (draw: readonly number[]) => number | null,
+  rounds: number = ROUNDS,
+): { readonly lower: number; readonly upper: number } | null {
+  if (count < 2) return null;
+  const random = randomStream('bootstrap', count);
+  const values: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const value = statistic(Array.from({ length: count }, () => Math.floor(random.uniform() * count)));
+    if (value !== null) values.push(value);
+  }
+  if (values.length === 0) return null;
+  return { lower: quantile(values, 0.025), upper: quantile(values, 0.975) };
+}
+
+/**
+ * Area under the ROC curve: how often a value of `positive` is above one of `negative`, ties counting half. Null where
+ * one side is empty.
+ */
+export function areaUnderCurve(positive: readonly number[], negative: readonly number[]): number | null {
+  const [m, n] = [positive.length, negative.length];
+  if (m === 0 || n === 0) return null;
+  const sum = ranks([...positive, ...negative])
+    .slice(0, m)
+    .reduce((total, rank) => total + rank, 0);
+  return (sum - (m * (m + 1)) / 2) / (m * n);
+}
+
+/** Cohen's d: difference of means in pooled standard deviations; null for fewer than two values a side or none that differ. */
+export function effectSize(positive: readonly number[], negative: readonly number[]): number | null {
+  const [m, n] = [positive.length, negative.length];
+  if (m < 2 || n < 2) return null;
+  const square = (values: readonly number[]): number => sampleStandardDeviation([...values]) ** 2;
+  const pooled = Math.sqrt(((m - 1) * square(positive) + (n - 1) * square(negative)) / (m + n - 2));
+  return pooled === 0 ? null : (mean([...positive]) - mean([...negative])) / pooled;
 }
 
 /** Wilson's 95 % interval of a share of `count` trials; null for none. */
@@ -60,8 +109,15 @@ export function spearman(x: readonly number[], y: readonly number[]): number | n
 }
 
 function ranks(values: readonly number[]): number[] {
-  const sorted = [...values].sort((a, b) => a - b);
-  return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2 + 1);
+  const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!);
+  const found = new Array<number>(values.length);
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
+    for (let i = start; i < end; i++) found[order[i]!] = (start + end + 1) / 2;
+    start = end;
+  }
+  return found;
 }
 
 /** 97.5 % quantile of Student's t with `degrees` ≥ 1 degrees of freedom, by bisection of its distribution. */

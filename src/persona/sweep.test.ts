@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Scores } from './judge.ts';
-import { type SweepSettings, defaultLayers, planSweep } from './sweep.ts';
+import { type SweepSettings, defaultLayers, planRefinement, planSweep } from './sweep.ts';
 import { PersonaVector, euclideanNorm } from './vector.ts';
 
 const vector = new PersonaVector(
@@ -125,6 +125,56 @@ describe('the summary of a sweep', () => {
     let n = 0;
     const sweep = plan.summarise(scoresBy((id) => (id === 'zero' && n++ % 2 === 0 ? [null, 90] : [40, 90])));
     expect(sweep.zero).toMatchObject({ score: 40, unscored: 2, rollouts: 4 });
+  });
+});
+
+describe('planRefinement', () => {
+  const first = plan.summarise(scoresBy((id) => (id === 'trait@1*1' ? [80, 90] : [50, 90])));
+
+  it('runs what lies between the best cell and its neighbours, each with a random twin', () => {
+    const fine = planRefinement(first, vector, questions, settings)!;
+    expect(fine.conditions.map(({ id }) => id)).toEqual([
+      'trait@1*0.5',
+      'random@1*0.5',
+      'trait@1*1.5',
+      'random@1*1.5',
+    ]);
+    expect(fine.rollouts[0]).toMatchObject({ stream: 'sweep/0/0' });
+    const sweep = fine.summarise(
+      fine.rollouts.map(({ ids }) => ({
+        trait: ids['condition'] === 'trait@1*1.5' ? 85 : 40,
+        coherence: 90,
+        raw: null,
+      })),
+    );
+    expect(sweep).toMatchObject({
+      fine: ['trait@1*0.5', 'trait@1*1.5'],
+      recommended: { strength: 1.5, score: 85 },
+    });
+    expect([sweep.trait.length, sweep.random.length]).toEqual([8, 8]);
+  });
+
+  it('looks at the layers that were passed over', () => {
+    const wide = new PersonaVector(6, 1, Float32Array.of(1, 1, 1, 1, 1, 1, 1), vector.metadata);
+    const options = { ...settings, layers: [1, 4], strengths: [-1, 1] };
+    const coarse = planSweep(prompts, wide, questions, options);
+    const best = coarse.summarise(
+      coarse.rollouts.map(({ ids }) => ({
+        trait: ids['condition'] === 'trait@4*1' ? 80 : 50,
+        coherence: 90,
+        raw: null,
+      })),
+    );
+    const layers = planRefinement(best, wide, questions, options)!.conditions.map(({ layer }) => layer);
+    expect([...new Set(layers)]).toEqual([4, 2, 3]);
+  });
+
+  it('tries weaker ones where nothing was coherent', () => {
+    const broken = plan.summarise(scoresBy(() => [50, 10]));
+    const strengths = planRefinement(broken, vector, questions, settings)!.conditions.map(
+      ({ strength }) => strength,
+    );
+    expect([...new Set(strengths)]).toEqual([0.5, 0.25, 0.75]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What is measured under one condition: means over its rollouts, with the normal 95 % interval of the score. */
+/** What is measured under one condition: means over its rollouts, with 95 % intervals from a bootstrap over questions. */
 const cellSchema = z.object({
   condition: z.string(),
   /** What was added: the trait's vector, a random direction of the same norm, or nothing. */
@@ -13,12 +13,17 @@ const cellSchema = z.object({
   strength: z.number(),
   /** Coefficient of the raw vector, or of a random direction as long as it. */
   coef: z.number(),
+  /** Length of what was added, and that as a share of the residual stream's own mean norm; null where it is not known. */
+  norm: z.number().nullable(),
+  fraction: z.number().nullable(),
   /** Mean trait score, 0–100, of the rollouts that were scored; null where none was. */
   score: z.number().nullable(),
   lower: z.number().nullable(),
   upper: z.number().nullable(),
   /** Mean coherence, 0–100. */
   coherence: z.number().nullable(),
+  coherence_lower: z.number().nullable(),
+  coherence_upper: z.number().nullable(),
   /** Rollouts, and those among them without a trait score. */
   rollouts: z.int(),
   unscored: z.int(),
@@ -29,7 +34,7 @@ export type Cell = z.infer<typeof cellSchema>;
 const unitSchema = z.enum(['fraction', 'norm', 'coef']);
 const questionsSchema = z.array(z.int());
 
-/** `sweep.json`: every layer × strength, and the controls. */
+/** `sweep.json`: every layer × strength of the coarse grid, the finer cells around its best, and the controls. */
 export const sweepSchema = z.object({
   positions: z.string(),
   /** Indices into the trait's evaluation questions. */
@@ -44,6 +49,8 @@ export const sweepSchema = z.object({
   prompts: z.object({ pos: cellSchema, neg: cellSchema }),
   trait: z.array(cellSchema),
   random: z.array(cellSchema),
+  /** Cells of the second pass, which are among the others: between the coarse ones, around the best of them. */
+  fine: z.array(z.string()),
   /** Highest score at a positive strength whose coherence reaches the floor; null where none does. */
   recommended: cellSchema.nullable(),
   /** The layer with the highest such score, or where there is none, the layer with the largest gain. */
@@ -64,7 +71,11 @@ export const doseSchema = z.object({
   points: z.array(cellSchema),
   /** Twice the lowest and the highest strength, on few texts: what too much looks like. In none of the numbers below. */
   beyond: z.array(cellSchema),
-  /** Of strength and mean score over the points; null where the scores do not vary. */
+  /** The sweep's choice, measured on questions that did not choose it; null where the sweep recommends nothing. */
+  chosen: cellSchema.nullable(),
+  /** The strengths nearest to 0 on either side whose coherence is below the floor; null where there is none. */
+  breaking: z.object({ below: z.number().nullable(), above: z.number().nullable() }),
+  /** Of strength and mean score over the points between the breaking ones; null where the scores do not vary. */
   spearman: z.number().nullable(),
   /** Mean score at the highest strength minus that at the lowest. */
   gain: z.number().nullable(),
@@ -84,6 +95,38 @@ export const doseSchema = z.object({
   coherent: z.boolean(),
 });
 export type DoseResponse = z.infer<typeof doseSchema>;
+
+const intervalSchema = z.object({
+  value: z.number().nullable(),
+  lower: z.number().nullable(),
+  upper: z.number().nullable(),
+});
+
+/** `projections.json`: held-out rollouts under both poles' instructions, projected on the vector. */
+export const heldOutSchema = z.object({
+  pooling: z.string(),
+  /** Indices into the trait's evaluation questions. */
+  questions: questionsSchema,
+  samples: z.int(),
+  /** Rollouts of each pole with a token to pool. */
+  positive: z.int(),
+  negative: z.int(),
+  layers: z.array(
+    z.object({
+      /** 0 … L. */
+      layer: z.int(),
+      /** How often a positive rollout projects higher than a negative one. */
+      auroc: intervalSchema,
+      /** Cohen's d. */
+      effect: intervalSchema,
+      /** Spearman's correlation of projection and the judge's score, over both poles. */
+      correlation: z.number().nullable(),
+    }),
+  ),
+  /** The projections themselves at one layer, for its histogram. */
+  shown: z.object({ layer: z.int(), positive: z.array(z.number()), negative: z.array(z.number()) }),
+});
+export type HeldOut = z.infer<typeof heldOutSchema>;
 
 /** `directions.json`: directions beside the difference of means, compared with it. */
 export const directionsSchema = z.object({

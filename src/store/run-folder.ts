@@ -26,11 +26,15 @@ export const runFiles = {
   vector: 'vector.safetensors',
   directions: 'directions.json',
   sweepRollouts: 'sweep-rollouts.jsonl',
+  fineRollouts: 'sweep-fine-rollouts.jsonl',
   sweep: 'sweep.json',
   doseRollouts: 'dose-response-rollouts.jsonl',
   dose: 'dose-response.json',
   shots: 'shots.jsonl',
   monitoring: 'monitoring.json',
+  heldOutRollouts: 'held-out-rollouts.jsonl',
+  heldOutActivations: 'held-out-activations.safetensors',
+  heldOut: 'projections.json',
   report: 'report.html',
   trainLog: 'train_log.jsonl',
   steeringEffect: 'steering_effect.json',
@@ -41,6 +45,11 @@ export type RunFile = keyof typeof runFiles;
 export function judgementFile(judge: string): string {
   const name = judge.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
   return join('judgements', `${name.slice(0, 96)}-${sha256(judge).slice(0, 8)}.jsonl`);
+}
+
+/** Path below a run of what another protocol was measured to do; a folder with a recipe of its own. */
+export function validationFolder(protocol: string): string {
+  return join('validation', protocol);
 }
 
 /** All that decides a run's results; two runs of equal recipes end in equal files. */

@@ -9,3 +9,10 @@ export async function* inChunks<T>(items: Iterable<T> | AsyncIterable<T>, size: 
   }
   if (chunk.length > 0) yield chunk;
 }
+
+/** The items of a list in lists of `size`, the last one shorter. */
+export function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
+  );
+}

@@ -58,6 +58,10 @@ figcaption { color: var(--soft); font-size: .86rem; margin-top: .55rem; }
 .chart .line.curve-2, .legend .curve-2 { stroke: var(--soft); } .chart .line.curve-3, .legend .curve-3 { stroke: var(--bad); }
 .chart .dot { fill: var(--pos); } .legend { vertical-align: middle; } .legend .line { fill: none; stroke-width: 2; }
 .chart .band { fill: var(--band); } .chart .bar { fill: var(--grey); } .chart .bar.chosen { fill: var(--pos); }
+.chart .bin.pos { fill: var(--pos); opacity: .85; } .chart .bin.neg { fill: url(#hatch); stroke: var(--neg); stroke-width: 1.2; }
+.chart .hatch { stroke: var(--neg); stroke-width: 2.4; }
+.swatch { display: inline-block; width: .9em; height: .9em; vertical-align: -.1em; margin-right: .35em; border-radius: 2px; }
+.swatch.pos { background: var(--pos); } .swatch.neg { border: 1.5px solid var(--neg); background: repeating-linear-gradient(45deg, var(--neg) 0 1.5px, transparent 1.5px 4px); }
 .key { display: inline-block; width: 1.5em; height: 0; border-top: 2.5px solid var(--pos); vertical-align: middle; margin-right: .35em; }
 .key.random { border-top: 1.5px solid var(--grey); } .key.zero { border-top: 1.5px dotted var(--faint); }
 .scroll { overflow-x: auto; }
@@ -71,6 +75,7 @@ td { padding: .3rem .5rem; text-align: right; }
 .heat td.up { --hue: var(--pos); } .heat td.down { --hue: var(--neg); }
 .heat td.broken small { text-decoration: line-through; } .heat td.best { border-color: var(--ink); font-weight: 680; }
 .heat th { text-align: center; padding: .2rem; } .heat tbody th { text-align: right; padding-right: .45rem; width: 3rem; }
+.heat.matrix { table-layout: auto; } .heat.matrix tbody th { width: auto; } .heat.matrix td { min-width: 3.2rem; }
 .plain { width: 100%; } .plain th, .plain td { border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
 .plain td.number, .plain th.number { text-align: right; white-space: nowrap; } .plain tr:last-child > * { border-bottom: 0; }
 .plain td { overflow-wrap: anywhere; }
@@ -92,7 +97,7 @@ footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule)
 @media print {
   :root { --paper: #fff; --card: #fff; }
   body { font-size: 11px; } main { max-width: none; padding: 0; } figure, .text, .finding, .tile { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .heat td, .chart, .share span { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2, h3 { break-after: avoid; } .heat td, .chart, .share span, .swatch, mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   details > * { display: block; }
 }
 `;

@@ -218,7 +218,7 @@ describe('persona estimate', () => {
     expect(result).toMatchObject({
       command: 'extract',
       model: 'stories260K',
-      steps: [{ name: 'rollouts' }, { name: 'sweep' }, { name: 'dose-response' }],
+      steps: [{ name: 'rollouts' }, { name: 'sweep' }, { name: 'dose-response' }, { name: 'held-out' }],
       rate: { source: 'given', date: null, prompt_tokens_per_second: 1000 },
       judge: { calls: 0, dollars: 0 },
     });
