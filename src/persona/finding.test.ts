@@ -97,7 +97,7 @@ describe('describeFinding', () => {
     expect(finding.remarks).toEqual([
       'Mean coherence is below 75 at strength −2.',
       '4 texts of the dose response could not be scored and are left out of its means.',
-      'Recommended: layer 3, strength +2, with a mean score of 70.0 at coherence 95.0; unsteered, 50.0 at 95.0.',
+      'Chosen: layer 3, strength +2, with a mean score of 70.0 at coherence 95.0; unsteered, 50.0 at 95.0.',
       expect.stringMatching(/^The lexical judge counts listed words/),
     ]);
     const none = describeFinding({ ...base, sweep: { ...sweep, recommended: null }, dose: null });

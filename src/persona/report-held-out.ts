@@ -14,7 +14,7 @@ export function heldOutSection(heldOut: HeldOut, sweep: Sweep | null): SafeHtml 
   const found = heldOut.layers.find((one) => one.layer === layer);
   return html`<h2>Held-out texts, projected</h2>
 <p class="lead">${heldOut.positive} texts under the positive and ${heldOut.negative} under the negative instructions, to questions that the vector was not made of, projected on it: (a · v) / ‖v‖, with a the mean activation (<code>${heldOut.pooling}</code>). Telling texts apart is not steering them, so the layer is not chosen by this.</p>
-<figure>${histogram(heldOut)}<figcaption><span class="swatch pos"></span>under the positive instructions (full columns) &ensp; <span class="swatch neg"></span>under the negative ones (outlined, hatched). Layer ${layer}: AUROC ${interval(found?.auroc, 3)}, effect size (Cohen's d) ${interval(found?.effect, 2)}, Spearman with the judge's score ${fixed(found?.correlation ?? null, 2)}.</figcaption></figure>
+<figure>${histogram(heldOut)}<figcaption><span class="swatch pos"></span>under the positive instructions (full columns) &ensp; <span class="swatch neg"></span>under the negative ones (outlined). Layer ${layer}: AUROC ${interval(found?.auroc, 3)}, effect size (Cohen's d) ${interval(found?.effect, 2)}, Spearman with the judge's score ${fixed(found?.correlation ?? null, 2)}.</figcaption></figure>
 <div class="pair">
 <figure><h3>AUROC by layer</h3>${aurocChart(heldOut)}<figcaption>0.5 is chance.</figcaption></figure>
 ${sweep === null ? null : html`<figure><h3>Most trait by layer, steered</h3>${layerChart(sweep)}</figure>`}
@@ -62,7 +62,7 @@ function layerChart({ layers, trait, random, coherence_floor: floor }: Sweep): S
 
 const BINS = 24;
 
-/** Both poles over a common axis: full columns, and hatched ones with an outline in front of them. */
+/** Both poles over a common axis: full columns, and outlines in front of them. */
 function histogram({ shown }: HeldOut): SafeHtml | null {
   const values = [...shown.positive, ...shown.negative];
   if (values.length === 0) return null;
@@ -84,7 +84,6 @@ function histogram({ shown }: HeldOut): SafeHtml | null {
   };
   const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
   return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="Projections of held-out texts under both instructions">
-    <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>
     ${positive.map((share, i) => column(share, i, 'bin pos'))}
     ${negative.map((share, i) => column(share, i, 'bin neg'))}
     <line class="axis" x1="20" x2="${width - 20}" y1="${bottom}" y2="${bottom}"/>

@@ -127,7 +127,13 @@ function gridAround(sweep: Sweep, usable: readonly number[]): Grid {
     ...gridOf(between, best === null ? [] : [best.strength]),
   ];
   const known = new Set(sweep.trait.map(({ layer, strength }) => `${layer}*${strength}`));
-  return cells.filter(({ layer, strength }) => !known.has(`${layer}*${strength}`));
+  return cells.filter(({ layer, strength }) => {
+    const name = `${layer}*${strength}`;
+    // The strongest cell has no neighbour above, so its own strength may come up twice.
+    const isNew = !known.has(name);
+    known.add(name);
+    return isNew;
+  });
 }
 
 function planOf(

@@ -58,10 +58,9 @@ figcaption { color: var(--soft); font-size: .86rem; margin-top: .55rem; }
 .chart .line.curve-2, .legend .curve-2 { stroke: var(--soft); } .chart .line.curve-3, .legend .curve-3 { stroke: var(--bad); }
 .chart .dot { fill: var(--pos); } .legend { vertical-align: middle; } .legend .line { fill: none; stroke-width: 2; }
 .chart .band { fill: var(--band); } .chart .bar { fill: var(--grey); } .chart .bar.chosen { fill: var(--pos); }
-.chart .bin.pos { fill: var(--pos); opacity: .85; } .chart .bin.neg { fill: url(#hatch); stroke: var(--neg); stroke-width: 1.2; }
-.chart .hatch { stroke: var(--neg); stroke-width: 2.4; }
+.chart .bin.pos { fill: var(--pos); opacity: .85; } .chart .bin.neg { fill: none; stroke: var(--neg); stroke-width: 2; }
 .swatch { display: inline-block; width: .9em; height: .9em; vertical-align: -.1em; margin-right: .35em; border-radius: 2px; }
-.swatch.pos { background: var(--pos); } .swatch.neg { border: 1.5px solid var(--neg); background: repeating-linear-gradient(45deg, var(--neg) 0 1.5px, transparent 1.5px 4px); }
+.swatch.pos { background: var(--pos); } .swatch.neg { border: 1.5px solid var(--neg); }
 .key { display: inline-block; width: 1.5em; height: 0; border-top: 2.5px solid var(--pos); vertical-align: middle; margin-right: .35em; }
 .key.random { border-top: 1.5px solid var(--grey); } .key.zero { border-top: 1.5px dotted var(--faint); }
 .scroll { overflow-x: auto; }
