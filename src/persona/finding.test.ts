@@ -85,6 +85,7 @@ describe('describeFinding', () => {
     const sweep = {
       coherence_floor: 75,
       zero: cell(0, 50),
+      prompts: { pos: cell(0, 82), neg: cell(0, 12) },
       recommended: { ...cell(2, 70), layer: 3 },
     } as unknown as Sweep;
     const points = [cell(-2, 30, 60), { ...cell(0, 50), unscored: 4 }, cell(2, 70)];
@@ -92,12 +93,13 @@ describe('describeFinding', () => {
       ...base,
       judge: 'lexical/1:x',
       sweep,
-      dose: dose({ points, coherent: false }),
+      dose: dose({ points, coherent: false, chosen: cell(2, 64, 90) }),
     });
     expect(finding.remarks).toEqual([
       'Mean coherence is below 75 at strength −2.',
       '4 texts of the dose response could not be scored and are left out of its means.',
-      'Chosen: layer 3, strength +2, with a mean score of 70.0 at coherence 95.0; unsteered, 50.0 at 95.0.',
+      'Chosen: layer 3, strength +2, with a mean score of 70.0 at coherence 95.0; unsteered, 50.0 at 95.0. On the questions that did not choose it: 64.0 at coherence 90.0.',
+      'Its own instructions as a system prompt, without steering, reach 82.0: more than the vector.',
       expect.stringMatching(/^The lexical judge counts listed words/),
     ]);
     const none = describeFinding({ ...base, sweep: { ...sweep, recommended: null }, dose: null });

@@ -3,12 +3,13 @@ import type { ScoredRollout } from '../store/rollout-schema.ts';
 import { dot } from '../util/vectors.ts';
 import type { Pole } from './poles.ts';
 import type { NumberedQuestion } from './condition.ts';
+import { bootstrapInterval } from './bootstrap.ts';
 import { type PlannedRollout, planExtraction } from './rollouts.ts';
-import { areaUnderCurve, bootstrap, effectSize, spearman } from './statistics.ts';
+import { areaUnderCurve, effectSize, spearman } from './statistics.ts';
 import type { PersonaVector } from './vector.ts';
 
 /** Resamples behind the intervals of a layer; every one of them ranks all rollouts again. */
-const ROUNDS = 400;
+const RESAMPLES = 400;
 
 /** Rollouts under both poles' instructions, to questions that the vector was not made of. */
 export function planHeldOut(
@@ -92,13 +93,16 @@ function separation(
     return { pos: projectionsOf(own, 'pos', layer), neg: projectionsOf(own, 'neg', layer) };
   });
   const measured = (statistic: (pos: number[], neg: number[]) => number | null) => {
-    const of = (draw: readonly number[]): number | null =>
-      statistic(
-        draw.flatMap((i) => groups[i]!.pos),
-        draw.flatMap((i) => groups[i]!.neg),
+    const of = (draw: Int32Array): number | null => {
+      const drawn = Array.from(draw, (i) => groups[i]!);
+      return statistic(
+        drawn.flatMap(({ pos }) => pos),
+        drawn.flatMap(({ neg }) => neg),
       );
-    const ends = bootstrap(groups.length, of, ROUNDS);
-    const value = of(groups.map((_, i) => i));
+    };
+    const options = { name: [groups.length], resamples: RESAMPLES };
+    const ends = bootstrapInterval(groups.length, (draw) => of(draw) ?? NaN, options);
+    const value = of(Int32Array.from(groups.keys()));
     return { value, lower: ends?.lower ?? null, upper: ends?.upper ?? null };
   };
   const scored = rollouts.flatMap(({ score, projections }) => {

@@ -1,5 +1,5 @@
-import { mean, quantile, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
-import { randomStream } from '../util/random.ts';
+import { mean, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
+import { bootstrapInterval } from './bootstrap.ts';
 
 /** A mean and the ends of its 95 % interval; all null for no values, the ends null for one. */
 export interface MeanInterval {
@@ -8,42 +8,26 @@ export interface MeanInterval {
   readonly upper: number | null;
 }
 
-/** Resamples of a bootstrap: the ends of an interval are then known to about a fortieth of its length. */
-const ROUNDS = 1000;
+/** 97.5 % quantile of the standard normal distribution. */
+const NORMAL_975 = 1.959963984540054;
+
+/** Resamples of a cell's mean: the ends of its interval are then known to about a fortieth of its length. */
+const RESAMPLES = 1000;
 
 /**
  * Mean of all values with the 95 % percentile bootstrap interval over groups: whole groups are drawn again, because values
- * of one group (the replies to one question) are alike. The ends are null for fewer than two groups with values.
+ * of one group (the replies to one question) are alike. The ends are null for fewer than two groups with values. The draws
+ * depend on the number of groups alone, so that equal data have equal intervals.
  */
 export function groupedMean(groups: readonly (readonly number[])[]): MeanInterval {
   const filled = groups.filter((values) => values.length > 0);
   const sums = filled.map((values) => values.reduce((sum, value) => sum + value, 0));
-  const meanOf = (draw: readonly number[]): number =>
+  const meanOf = (draw: Int32Array): number =>
     draw.reduce((sum, i) => sum + sums[i]!, 0) / draw.reduce((count, i) => count + filled[i]!.length, 0);
   if (filled.length === 0) return { mean: null, lower: null, upper: null };
-  const { lower, upper } = bootstrap(filled.length, meanOf) ?? { lower: null, upper: null };
-  return { mean: meanOf(filled.map((_, i) => i)), lower, upper };
-}
-
-/**
- * The 95 % percentile bootstrap interval of a statistic of `count` groups, given the indices of those drawn; null for fewer
- * than two. The draws depend on `count` alone, so that equal data have equal intervals. Draws where the statistic is null
- * are left out.
- */
-export function bootstrap(
-  count: number,
-  statistic: (draw: readonly number[]) => number | null,
-  rounds: number = ROUNDS,
-): { readonly lower: number; readonly upper: number } | null {
-  if (count < 2) return null;
-  const random = randomStream('bootstrap', count);
-  const values: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const value = statistic(Array.from({ length: count }, () => Math.floor(random.uniform() * count)));
-    if (value !== null) values.push(value);
-  }
-  if (values.length === 0) return null;
-  return { lower: quantile(values, 0.025), upper: quantile(values, 0.975) };
+  const options = { name: [filled.length], resamples: RESAMPLES };
+  const { lower, upper } = bootstrapInterval(filled.length, meanOf, options) ?? { lower: null, upper: null };
+  return { mean: meanOf(Int32Array.from(filled.keys())), lower, upper };
 }
 
 /**
