@@ -28,6 +28,8 @@ export interface EstimateExtractOptions extends RateOptions {
   readonly blockSize?: 32 | 128;
   /** As they would be given to `extract`. */
   readonly extract: Omit<ExtractOptions, 'model'>;
+  /** Only what measures a vector that is there; default false. */
+  readonly measureOnly?: boolean;
   /** Judges' prices; see `readPrices`. */
   readonly prices?: PriceTable;
 }
@@ -44,7 +46,8 @@ export async function estimateExtract(options: EstimateExtractOptions): Promise<
   const checkpoint = await loadCheckpoint(options.model);
   const model: PlannedModel = { checkpoint, precision: precisionOf(defined({ dtype, blockSize })) };
   const settings = await settle({ ...options.extract, model });
-  const plans = planExtract(settings);
+  const measureOnly = options.measureOnly ?? false;
+  const plans = planExtract(settings).filter(({ step }) => !measureOnly || step !== 'rollouts');
   const given = countGiven(settings);
   const planned = countPlans(plans, settings, options.extract.batchRows);
   const steps = given === null ? planned : [given.step, ...planned];
@@ -62,7 +65,7 @@ export async function estimateExtract(options: EstimateExtractOptions): Promise<
   ];
   const disk = { files, free: await freeBytes(settings.out) };
   return assemble({
-    command: 'extract',
+    command: measureOnly ? 'validate' : 'extract',
     model: checkpoint.id,
     precision: model.precision,
     steps,

@@ -43,7 +43,7 @@ export async function readRun(run: string, others: readonly string[] = []): Prom
     );
   const recipe = manifest.recipe as Recipe;
   const vector = await PersonaVector.load(join(folder, runFiles.vector));
-  const positions = String(recipe['positions']);
+  const positions = recipe['positions'] as string;
   return {
     folder,
     trait: parseTrait(await readJsonObject(join(folder, runFiles.trait), MAX_JSON_BYTES), ''),

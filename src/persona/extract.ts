@@ -1,13 +1,13 @@
-import { isThere } from '../store/files.ts';
 import { packageInfo } from '../store/package-info.ts';
-import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
+import type { Artifact, Manifest } from '../store/manifest.ts';
 import type { Directions, DoseResponse, Sweep } from '../store/result-schema.ts';
-import { type RunFile, openRun, runFiles } from '../store/run-folder.ts';
+import { type RunFile, openRun } from '../store/run-folder.ts';
 import { type ExtractContext, openContext, runStep } from './extract-context.ts';
 import { type ExtractOptions, settle } from './extract-options.ts';
 import { recipeOf } from './extract-recipe.ts';
 import { type FilterCounts, dropReasons } from './filter.ts';
 import { type ReportData, renderReport } from './report.ts';
+import { describeFiles, measuredCounts, measuredFiles, originOf } from './result-manifest.ts';
 import { type Validation, validationSteps } from './validation-steps.ts';
 import { extractVectorStep, recommendVector } from './vector-step.ts';
 import type { PersonaVector } from './vector.ts';
@@ -85,27 +85,15 @@ async function runSteps(context: ExtractContext): Promise<ExtractResult> {
 
 /** Report and, last of all, the manifest, which says that the run is finished. */
 async function finish(context: ExtractContext, data: ReportData): Promise<Manifest> {
-  const { folder, settings } = context;
+  const { folder } = context;
   await runStep(context, 'report', async () => {
     await folder.writeText('report', renderReport(data));
     return { value: null, reused: false };
   });
-  const { checkpoint } = settings.model;
   const manifest: Manifest = {
-    schema: SCHEMA_VERSION,
+    ...originOf(context, data.package),
     kind: 'extract',
-    package: data.package,
-    model: {
-      id: checkpoint.id,
-      revision: checkpoint.revision,
-      fingerprint: settings.fingerprint,
-      dtype: settings.model.precision,
-      layers: checkpoint.config.layers,
-      width: checkpoint.config.width,
-    },
-    trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
     recipe: { ...data.recipe },
-    judge: settings.judge.id,
     counts: countsOf(data),
     seconds: context.seconds,
     artifacts: await describeArtifacts(context, data),
@@ -124,9 +112,7 @@ function countsOf({ counts, validation }: ReportData): Record<string, number> {
     without_trait_score: counts.poles.pos.withoutTrait + counts.poles.neg.withoutTrait,
     without_coherence: counts.poles.pos.withoutCoherence + counts.poles.neg.withoutCoherence,
     ...Object.fromEntries(dropReasons.map((reason) => [`dropped_${reason}`, counts.dropped[reason]])),
-    sweep_rollouts: validation.sweepRows.length,
-    dose_response_rollouts: validation.doseRows.length,
-    held_out_rollouts: (validation.heldOut?.positive ?? 0) + (validation.heldOut?.negative ?? 0),
+    ...measuredCounts(validation),
   };
 }
 
@@ -136,23 +122,5 @@ async function describeArtifacts(
 ): Promise<Record<string, Artifact>> {
   const always: RunFile[] = ['recipe', 'trait', 'rollouts', 'activations', 'vector', 'report'];
   const beside: RunFile[] = data.directions === null ? [] : ['directions'];
-  const measured = await measuredFiles(folder, data.validation);
-  const artifacts: Record<string, Artifact> = {};
-  for (const name of [...always, ...beside, ...measured]) {
-    artifacts[runFiles[name]] = await describeArtifact(folder.file(name));
-  }
-  return artifacts;
-}
-
-async function measuredFiles(
-  folder: ExtractContext['folder'],
-  { sweep, dose, heldOut }: Validation,
-): Promise<RunFile[]> {
-  const fine = await isThere(folder.file('fineRollouts'));
-  return [
-    ...(sweep === null ? [] : (['sweepRollouts', 'sweep'] as const)),
-    ...(fine ? (['fineRollouts'] as const) : []),
-    ...(dose === null ? [] : (['doseRollouts', 'dose'] as const)),
-    ...(heldOut === null ? [] : (['heldOutRollouts', 'heldOutActivations', 'heldOut'] as const)),
-  ];
+  return describeFiles(folder, [...always, ...beside, ...(await measuredFiles(folder, data.validation))]);
 }

@@ -94,7 +94,7 @@ export function spearman(x: readonly number[], y: readonly number[]): number | n
 
 function ranks(values: readonly number[]): number[] {
   const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!);
-  const found = new Array<number>(values.length);
+  const found = values.map(() => 0);
   for (let start = 0; start < order.length; ) {
     let end = start + 1;
     while (end < order.length && values[order[end]!] === values[order[start]!]) end++;

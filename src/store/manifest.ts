@@ -25,9 +25,7 @@ export const originSchema = z.object({
   }),
 });
 
-/** `manifest.json`, written last: a folder that has one is a finished run. */
-export const manifestSchema = originSchema.extend({
-  kind: z.literal('extract'),
+const resultSchema = originSchema.extend({
   trait: z.object({ name: z.string(), sha256: z.string() }),
   /** All options that decide the results, seeds included. */
   recipe: z.record(z.string(), jsonValueSchema),
@@ -38,7 +36,14 @@ export const manifestSchema = originSchema.extend({
   seconds: z.record(z.string(), z.number().nullable()),
   artifacts: z.record(z.string(), artifactSchema),
 });
+
+/** `manifest.json`, written last: a folder that has one is a finished run. */
+export const manifestSchema = resultSchema.extend({ kind: z.literal('extract') });
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** The same of a validation below a run. */
+export const validationManifestSchema = resultSchema.extend({ kind: z.literal('validate') });
+export type ValidationManifest = z.infer<typeof validationManifestSchema>;
 export type Artifact = z.infer<typeof artifactSchema>;
 
 /** Length and SHA-256 of a file, read in pieces. */

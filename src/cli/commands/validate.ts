@@ -1,22 +1,37 @@
-import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
-import { UsageError } from '../../errors.ts';
-import type { ProtocolName } from '../../apps/validate-run.ts';
+import type { Estimate } from '../../apps/estimate.ts';
+import type { RunReport } from '../../apps/run-report.ts';
+import type { ProtocolName, ValidateRunOptions } from '../../apps/validate-run.ts';
+import { AbortError, UsageError } from '../../errors.ts';
+import { pathKind } from '../../model/read-bytes.ts';
+import type { JudgeSource } from '../../persona/judge.ts';
 import { SHIPPED_MODEL, shippedModelFolder } from '../../store/shipped-model.ts';
+import { defined } from '../../util/defined.ts';
 import { blockOption, dtypeOption } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import {
+  type DryRunFlags,
+  dryRunOption,
+  noMeasureOption,
+  pricesOption,
+  printEstimate,
+  rateOption,
+  toRateOptions,
+} from '../dry-run.ts';
 import { type ExtractFlags, addOptions, steeringFlags, toExtractOptions } from '../extract-flags.ts';
 import { showExtraction } from '../extract-progress.ts';
-import { judgeFlags, openFlaggedJudge } from '../judge-flags.ts';
+import { checkFlaggedJudge, judgeFlags, openFlaggedJudge } from '../judge-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
-import { print, printJson } from '../terminal.ts';
+import { note, print, printJson } from '../terminal.ts';
 
-type ValidateFlags = ExtractFlags & {
-  readonly model?: string;
-  readonly protocol: ProtocolName | 'both';
-  readonly json?: true;
-};
+type ValidateFlags = ExtractFlags &
+  DryRunFlags & {
+    readonly model?: string;
+    readonly prices?: string;
+    readonly protocol: ProtocolName | 'both';
+    readonly json?: true;
+  };
 
 /** `persona validate`: whether a run's vector steers, by one protocol or by both. */
 export function validateCommand({ signal }: CommandContext): CommandUnknownOpts {
@@ -37,15 +52,22 @@ export function validateCommand({ signal }: CommandContext): CommandUnknownOpts 
     ...judgeFlags(),
     dtypeOption,
     blockOption,
+    dryRunOption,
+    rateOption,
+    noMeasureOption,
+    pricesOption,
   ]);
   return command.option('--json', 'print the result as JSON').action(async (run) => {
     const flags = command.opts() as unknown as ValidateFlags;
     const { readRun, writeReport } = await import('../../apps/run-report.ts');
     const before = await readRun(run);
-    const missing = (
-      flags.protocol === 'both' ? (['response', 'boundary'] as const) : [flags.protocol]
-    ).filter((name) => before.validation.positions !== name || before.validation.sweep === null);
-    if (missing.length > 0) await measure(run, missing, flags, signal);
+    const missing = missingProtocols(before, flags.protocol);
+    if (flags.dryRun === true) {
+      await estimateThem(before, missing, flags);
+      return;
+    }
+    if (missing.length > 0) await measure(before, missing, flags, signal);
+    else note('The run has measured that itself; nothing was run again.');
     const after = await readRun(run);
     const report = await writeReport(after);
     const { describeRun, runSummary } = await import('../run-result.ts');
@@ -54,60 +76,95 @@ export function validateCommand({ signal }: CommandContext): CommandUnknownOpts 
   });
 }
 
+/** The protocols asked for, but for one that the run's own sweep has measured. */
+function missingProtocols({ validation }: RunReport, asked: ValidateFlags['protocol']): ProtocolName[] {
+  const names: ProtocolName[] = asked === 'both' ? ['response', 'boundary'] : [asked];
+  const own = `${validation.pooling} ${validation.positions}`;
+  return names.filter((name) => validation.sweep === null || own !== `${name}_mean ${name}`);
+}
+
+async function estimateThem(
+  run: RunReport,
+  names: readonly ProtocolName[],
+  flags: ValidateFlags,
+): Promise<void> {
+  if (names.length === 0) {
+    note('The run has measured that itself; nothing would be run.');
+    return;
+  }
+  const [{ estimateExtract }, { joinEstimates }, { readPrices }, { validationOptions }] = await Promise.all([
+    import('../../apps/estimate-extract.ts'),
+    import('../../apps/estimate.ts'),
+    import('../../apps/judge-prices.ts'),
+    import('../../apps/validate-run.ts'),
+  ]);
+  const { dtype, block: blockSize } = flags;
+  const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
+  const options = { ...toRateOptions(flags), ...defined({ dtype, blockSize, prices }), measureOnly: true };
+  const model = await modelOf(run, flags);
+  const estimates: [string, Estimate][] = [];
+  for (const protocol of names) {
+    const given = { run: run.folder, protocol, ...measurementFlags(flags) };
+    const extract = await validationOptions(given);
+    estimates.push([protocol, await estimateExtract({ ...options, model, extract })]);
+  }
+  printEstimate(joinEstimates(estimates), flags.json === true);
+}
+
+/** What of the flags says how a vector is measured. */
+function measurementFlags(
+  flags: ValidateFlags,
+): Pick<ValidateRunOptions, 'strengthUnit' | 'sweep' | 'doseResponse' | 'heldOut' | 'coherenceFloor'> {
+  const { strengthUnit, sweep, doseResponse, heldOut, coherenceFloor } = toExtractOptions(flags);
+  return defined({ strengthUnit, sweep, doseResponse, heldOut, coherenceFloor });
+}
+
 async function measure(
-  run: string,
+  { folder: run, trait, recipe }: RunReport,
   names: readonly ProtocolName[],
   flags: ValidateFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const [{ loadModel }, { validateRun }, { parseTrait }, { readJsonObject }, { runFiles }] =
-    await Promise.all([
-      import('../../engine/load.ts'),
-      import('../../apps/validate-run.ts'),
-      import('../../persona/trait.ts'),
-      import('../../model/json-text.ts'),
-      import('../../store/run-folder.ts'),
-    ]);
+  const [{ loadModel }, { validateRun }] = await Promise.all([
+    import('../../engine/load.ts'),
+    import('../../apps/validate-run.ts'),
+  ]);
   const progress = createProgress({ unit: 'rollouts' });
   const onNote = (line: string): void => noteBeside(progress, line);
   const { dtype, block: blockSize } = flags;
-  const load = { onNotice: onNote, ...(dtype && { dtype }), ...(blockSize && { blockSize }) };
-  const model = await loadModel(await modelOf(run, flags), load);
-  const judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote });
+  await checkFlaggedJudge(flags);
+  const model = await loadModel(await modelOf({ folder: run, recipe }, flags), {
+    onNotice: onNote,
+    ...defined({ dtype, blockSize }),
+  });
+  let judges: JudgeSource | null = null;
   try {
-    const trait = parseTrait(await readJsonObject(join(run, runFiles.trait), 4 * 1024 * 1024), '');
+    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote });
     const judge = judges.forTrait(trait);
-    const { strengthUnit, sweep, doseResponse, heldOut, coherenceFloor } = toExtractOptions(flags);
-    const given = { strengthUnit, sweep, doseResponse, heldOut, coherenceFloor };
-    const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-    for (const protocol of names) {
-      await validateRun({
-        run,
-        model,
-        judge,
-        protocol,
-        signal,
-        onProgress: showExtraction(progress),
-        ...known,
-      });
-    }
+    const onProgress = showExtraction(progress);
+    const given = { run, model, judge, signal, onProgress, ...measurementFlags(flags) };
+    for (const protocol of names) await validateRun({ ...given, protocol });
+  } catch (error) {
+    if (!(error instanceof AbortError)) throw error;
+    throw new AbortError(`Stopped; what is finished is kept in "${run}", and the same command continues.`);
   } finally {
     progress.end();
-    await judges.close();
+    await judges?.close();
     await model.close();
   }
 }
 
 /** The model that the run names; one that ships is known by its name alone. */
-async function modelOf(run: string, { model }: ValidateFlags): Promise<string> {
+async function modelOf(
+  { folder, recipe }: Pick<RunReport, 'folder' | 'recipe'>,
+  { model }: ValidateFlags,
+): Promise<string> {
   if (model !== undefined) return model;
-  const [{ readJsonObject }, { runFiles }] = await Promise.all([
-    import('../../model/json-text.ts'),
-    import('../../store/run-folder.ts'),
-  ]);
-  const recipe = await readJsonObject(join(run, runFiles.recipe), 4 * 1024 * 1024);
-  const id = (recipe['model'] as { readonly id?: unknown } | undefined)?.id;
+  const { id } = recipe['model'] as { readonly id?: unknown };
   if (id === SHIPPED_MODEL) return shippedModelFolder();
-  if (typeof id === 'string') return id;
-  throw new UsageError(`Expected the run "${run}" to name its model, got none; give --model.`);
+  const named = String(id);
+  if (named.includes('/') || (await pathKind(named)) === 'folder') return named;
+  throw new UsageError(
+    `Expected --model, got none: the run "${folder}" was made with the folder "${named}", and does not say where that is.`,
+  );
 }
