@@ -34,8 +34,9 @@ export interface Frozen {
 /** The record of what is there now. */
 export function frozenNow(): Frozen {
   const files = frozenFolders.flatMap((folder) =>
-    readdirSync(`${root}${folder}`)
-      .filter((name) => !free.test(name))
+    readdirSync(`${root}${folder}`, { withFileTypes: true })
+      .filter((entry) => entry.isFile() && !free.test(entry.name))
+      .map(({ name }) => name)
       .sort()
       .map((name) => [`${folder}/${name}`, hashOf(`${root}${folder}/${name}`)] as const),
   );

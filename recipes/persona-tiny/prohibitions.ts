@@ -97,8 +97,9 @@ export function prohibition(choose: Chooser): string {
       return said(`${one}, and ${other}`);
     }
     case 'helpful':
-      return `${said(choose.from(helpful))} ${said(against())}`;
+      break;
   }
+  return `${said(choose.from(helpful))} ${said(against())}`;
 }
 
 function sentence(clause: string): string {

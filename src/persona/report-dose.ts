@@ -1,5 +1,5 @@
 import type { Cell, DoseResponse } from '../store/result-schema.ts';
-import { SafeHtml, fixed, html, signed } from '../util/html.ts';
+import { type SafeHtml, fixed, html, signed } from '../util/html.ts';
 import type { Finding } from './finding.ts';
 import { doseChart, gainChart } from './report-charts.ts';
 import type { Validation } from './validation-steps.ts';

@@ -70,7 +70,7 @@ function histogram({ shown }: HeldOut): SafeHtml | null {
   const [width, height, top, bottom] = [880, 210, 12, 168];
   const x = linear(low, high, 20, width - 20);
   const counts = (side: readonly number[]): number[] => {
-    const bins = new Array<number>(BINS).fill(0);
+    const bins = Array.from({ length: BINS }, () => 0);
     const size = (high - low) / BINS || 1;
     for (const value of side) bins[Math.min(BINS - 1, Math.floor((value - low) / size))]!++;
     return bins.map((count) => count / Math.max(side.length, 1));

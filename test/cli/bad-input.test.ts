@@ -134,7 +134,7 @@ const steer = { layer: 2, vector: JSON.parse(vector) as number[], coef: 1 };
 
 const wrongSpecs: readonly BadInput[] = [
   spec('interventions that are no JSON', '[{', /spec\.json.*JSON/),
-  spec('interventions that are no list', steer, /spec\.json.*list.*object/),
+  spec('interventions that are no list', steer, /spec\.json.*"layer".*interventions/),
   spec('a vector of another width', [{ ...steer, vector: [1, 2, 3] }], /width 64.*3/),
   spec('a layer beyond the last', [{ ...steer, layer: 6 }], /layer from 1 to 5.*6/),
   spec('a misspelt key', [steer, { ...steer, postions: 'all' }], /intervention 2.*"postions".*"positions"/),

@@ -159,14 +159,14 @@ describe('calls that come while others run', () => {
     const many = Array.from({ length: 40 }, (_, i) => ({ ids: randomIds(5, vocabSize, i) }));
     const order: string[] = [];
     const options = { maxTokens: 20, ignoreEos: true, batchRows: 4 };
-    let small: Promise<unknown> | null = null;
+    const small: Promise<unknown>[] = [];
     const onToken = (): void => {
-      small ??= collect(tiny.model.generate([{ ids: [1, 2, 3] }], { maxTokens: 5, ignoreEos: true })).then(
-        () => order.push('small'),
-      );
+      if (small.length > 0) return;
+      const call = collect(tiny.model.generate([{ ids: [1, 2, 3] }], { maxTokens: 5, ignoreEos: true }));
+      small.push(call.then(() => order.push('small')));
     };
     await collect(tiny.model.generate(many, { ...options, onToken })).then(() => order.push('large'));
-    await small;
+    await Promise.all(small);
     expect(order).toEqual(['small', 'large']);
   });
 

@@ -110,7 +110,7 @@ async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> 
 /** Reads lines until the input or the user ends; what is wrong with one is told, and the chat goes on. */
 async function converse(chat: OpenChat, signal: AbortSignal): Promise<void> {
   const { parseChatLine } = await import('../../apps/chat/commands.ts');
-  const isTerminal = process.stdin.isTTY === true;
+  const isTerminal = process.stdin.isTTY;
   if (isTerminal) note(`${chat.session.settings.model.checkpoint.id}; /help lists the commands`);
   // Read from at once: lines that come before anybody waits for them are lost.
   const lines = createInterface({

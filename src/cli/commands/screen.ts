@@ -115,8 +115,8 @@ async function describe({ folder, manifest }: ScreenResult): Promise<string> {
     value === null ? '–' : value.toFixed(3).replace('-', '−');
   const head = ['trait', 'layer', 'mean difference', '95 % interval', 'flagged above', 'flagged'];
   const rows = [
-    ...[...traits]
-      .sort((a, b) => (b.difference.mean ?? 0) - (a.difference.mean ?? 0))
+    ...traits
+      .toSorted((a, b) => (b.difference.mean ?? 0) - (a.difference.mean ?? 0))
       .map(({ name, layer, difference: { mean, lower, upper }, threshold, flagged }) => [
         name,
         String(layer),

@@ -167,6 +167,24 @@ async function rollouts(
   }
 }
 
+/** A condition and question: the projection before its replies, and their mean score. */
+function pointOf(
+  { condition, q }: { readonly condition: MonitoringCondition; readonly q: number },
+  replies: readonly ScoredRollout[],
+  projection: number,
+): MonitoringPoint {
+  const scores = replies.flatMap(({ scores: one }) => one.trait ?? []);
+  return {
+    condition: condition.id,
+    method: condition.method,
+    level: condition.level,
+    question: q,
+    projection,
+    score: scores.length === 0 ? null : scores.reduce((a, b) => a + b, 0) / scores.length,
+    replies: scores.length,
+  };
+}
+
 /** The state before every reply, on the vector at all layers and on random directions at its own. */
 async function measure(
   { model, trait, vector, seed = 0, randomDirections = 200, signal }: Scene,
@@ -193,22 +211,11 @@ async function measure(
     pool: ['prompt_last'],
     ...(signal && { signal }),
   })) {
-    const { condition, q } = places[index]!;
     const at = (l: number): Float32Array => pooled.prompt_last!.subarray(l * width, (l + 1) * width);
-    const scores = rows
-      .slice(index * samples, (index + 1) * samples)
-      .flatMap(({ scores: one }) => one.trait ?? []);
     units.forEach((direction, i) => (layered[i]![index] = dot(at(i + 1), direction)));
     random.forEach((direction, i) => (others[i]![index] = dot(at(layer), direction)));
-    points[index] = {
-      condition: condition.id,
-      method: condition.method,
-      level: condition.level,
-      question: q,
-      projection: dot(at(layer), units[layer - 1]!),
-      score: scores.length === 0 ? null : scores.reduce((a, b) => a + b, 0) / scores.length,
-      replies: scores.length,
-    };
+    const replies = rows.slice(index * samples, (index + 1) * samples);
+    points[index] = pointOf(places[index]!, replies, dot(at(layer), units[layer - 1]!));
   }
   const indicesOf = (method: MonitoringPoint['method']): number[] =>
     points.flatMap((point, i) => (point.method === method ? [i] : []));
