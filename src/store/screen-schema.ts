@@ -36,6 +36,10 @@ const intervalSchema = z.object({
   upper: z.number().nullable(),
 });
 
+/** How well the differences tell rows that are known to show a trait from the others. */
+const knownFoundSchema = z.object({ auroc: z.number(), rows: z.int(), flagged: z.int() });
+export type KnownFound = z.infer<typeof knownFoundSchema>;
+
 export const screenTraitSchema = z.object({
   name: z.string(),
   layer: z.int(),
@@ -45,6 +49,8 @@ export const screenTraitSchema = z.object({
   sources: z.array(z.object({ source: z.string(), samples: z.int(), difference: intervalSchema })),
   threshold: z.number(),
   flagged: z.int(),
+  /** Null where no rows are known. */
+  known: knownFoundSchema.nullable(),
   /** 1001 values, from the least to the greatest, a tenth of a percent apart. */
   quantiles: z.array(z.number()),
 });

@@ -40,11 +40,12 @@ export function lineChart({ title, series, width = 880, fromZero = false }: Line
     ${xTicks(xs).map((tick) => html`<text class="tick middle" x="${px(x(tick))}" y="${height - 8}">${tick}</text>`)}
     ${series.map((line, i) => html`<path class="line curve-${i % 4}" stroke-dasharray="${dashes[i % 4]!}" d="${path(thin(line.points).map(([a, b]) => [x(a), y(b)]))}"><title>${line.name}</title></path>`)}
     ${series.filter(({ points }) => points.length === 1).map((line) => html`<circle class="dot" cx="${px(x(line.points[0]![0]))}" cy="${px(y(line.points[0]![1]))}" r="3"/>`)}
-  </svg>${series.length < 2 ? null : legend(series)}`;
+  </svg>${series.length < 2 ? null : legend(series.map(({ name }) => name))}`;
 }
 
-function legend(series: readonly ChartSeries[]): SafeHtml {
-  return html`<figcaption>${series.map(({ name }, i) => html`<svg class="legend" width="30" height="8" aria-hidden="true"><path class="line curve-${i % 4}" stroke-dasharray="${dashes[i % 4]!}" d="M0 4L28 4"/></svg> ${name} &ensp; `)}</figcaption>`;
+/** The names of curves, each behind its colour and, unless they are all drawn through, its dashes. */
+export function legend(names: readonly string[], dashed = true): SafeHtml {
+  return html`<figcaption>${names.map((name, i) => html`<svg class="legend" width="30" height="8" aria-hidden="true"><path class="line curve-${i % 4}" stroke-dasharray="${dashed ? dashes[i % 4]! : 'none'}" d="M0 4L28 4"/></svg> ${name} &ensp; `)}</figcaption>`;
 }
 
 /** Whole steps from first to last, at most six. */

@@ -15,16 +15,20 @@ export interface Differences {
   /** `[vectors][rows]`. */
   readonly values: readonly Float64Array[];
   readonly sources: { readonly names: readonly string[]; readonly of: Uint32Array };
+  /** 1 for rows that are known to show what is looked for, else 0. */
+  readonly known: Uint8Array;
 }
 
-/** Reads the differences of rows as they come, in memory of twelve bytes a row and vector. */
+/** Reads the differences of rows as they come, in memory of eight bytes a row and vector, and five a row. */
 export async function collectDifferences(
   rows: AsyncIterable<ScreenRow>,
   vectors: number,
+  isKnown: (row: ScreenRow) => boolean,
 ): Promise<Differences> {
   let room = 1024;
   let values = Array.from({ length: vectors }, () => new Float64Array(room));
   let of = new Uint32Array(room);
+  let known = new Uint8Array(room);
   const names = new Map<string, number>();
   let count = 0;
   for await (const row of rows) {
@@ -32,8 +36,10 @@ export async function collectDifferences(
       room *= 2;
       values = values.map((old) => grown(old, new Float64Array(room)));
       of = grown(of, new Uint32Array(room));
+      known = grown(known, new Uint8Array(room));
     }
     for (let v = 0; v < vectors; v++) values[v]![count] = differenceOf(row, v);
+    known[count] = Number(isKnown(row));
     const source = names.has(row.source) || names.size < maxSources ? row.source : 'others';
     if (!names.has(source)) names.set(source, names.size);
     of[count++] = names.get(source)!;
@@ -42,10 +48,11 @@ export async function collectDifferences(
     count,
     values: values.map((list) => list.slice(0, count)),
     sources: { names: [...names.keys()], of: of.slice(0, count) },
+    known: known.slice(0, count),
   };
 }
 
-function grown<T extends Float64Array | Uint32Array>(old: T, larger: T): T {
+function grown<T extends Float64Array | Uint32Array | Uint8Array>(old: T, larger: T): T {
   larger.set(old);
   return larger;
 }

@@ -4,7 +4,7 @@ import type { ScreenManifest } from '../../store/screen-schema.ts';
 import { directionHash } from '../../training/directions.ts';
 import type { ScreenMode } from './score.ts';
 
-/** Above what a sample is flagged: a number, or a percentile of these samples or of those of an earlier screening. */
+/** From what on a sample is flagged: a number, or a percentile of these samples or of those of an earlier screening. */
 export type FlagRule =
   | { readonly by: 'threshold'; readonly value: number }
   | { readonly by: 'percentile'; readonly percentile: number }
@@ -23,7 +23,10 @@ export function quantilesOf(sorted: Float64Array): number[] {
   });
 }
 
-/** The number above which a vector's difference is flagged. */
+/**
+ * The number from which on a vector's difference is flagged. A sample that lies at it is flagged too: it is as high as the
+ * percentile asked for, and where several samples share the highest value, as in small sets, none would lie above it.
+ */
 export function thresholdOf(rule: FlagRule, vector: Watched, quantiles: readonly number[]): number {
   if (rule.by === 'threshold') return rule.value;
   const from = rule.by === 'percentile' ? quantiles : traitOf(rule.manifest, vector).quantiles;

@@ -11,6 +11,7 @@ import { directionHash } from '../../training/directions.ts';
 import { writeFileAtomically } from '../../util/atomic-file.ts';
 import { randomStream } from '../../util/random.ts';
 import { type FlagRule, percentileIn, quantilesOf, thresholdOf } from './flags.ts';
+import { foundKnown } from './known.ts';
 import { type Differences, collectDifferences, differenceOf, intervalOf } from './differences.ts';
 
 export interface MergeOptions {
@@ -21,6 +22,8 @@ export interface MergeOptions {
   readonly rule: FlagRule;
   /** Samples in the files of the highest, the lowest and random ones. */
   readonly extremes: number;
+  /** Whether a row is known to show what is looked for; of such rows the ranking is judged. */
+  readonly isKnown: (row: ScreenRow) => boolean;
   readonly seed: number;
 }
 
@@ -29,15 +32,15 @@ export interface Merged {
   readonly differences: Differences;
   /** Samples flagged for any trait. */
   readonly flagged: number;
-  /** The highest samples of each trait, highest first. */
+  /** The highest samples of each trait, highest first; of rows that say the same, one. */
   readonly top: readonly (readonly ScreenRow[])[];
 }
 
 /** Ranks the scored rows and writes all files of them. */
 export async function mergeShards(options: MergeOptions): Promise<Merged> {
   const { folder, shards, shardCount, watched, rule, seed, extremes } = options;
-  const differences = await collectDifferences(shards.rows(shardCount), watched.length);
-  const { count, values, sources } = differences;
+  const differences = await collectDifferences(shards.rows(shardCount), watched.length, options.isKnown);
+  const { count, values, sources, known } = differences;
   if (count === 0)
     throw new DataError(
       'Expected at least one sample that can be scored, got none; see the counts of what was left out.',
@@ -57,7 +60,8 @@ export async function mergeShards(options: MergeOptions): Promise<Merged> {
         difference: intervalOf(values[v]!, (i) => sources.of[i] === s),
       })),
       threshold,
-      flagged: values[v]!.reduce((total, value) => total + Number(value > threshold), 0),
+      flagged: values[v]!.reduce((total, value) => total + Number(value >= threshold), 0),
+      known: foundKnown(values[v]!, known, threshold),
       quantiles,
     };
   });
@@ -78,7 +82,16 @@ export async function mergeShards(options: MergeOptions): Promise<Merged> {
   }
   await write(screenFiles.random, random);
   await writeParquet(join(folder, screenFiles.scored), join(folder, screenFiles.parquet), columnsOf(watched));
-  return { traits, differences, flagged, top: picks.map(({ top }) => pick(top)) };
+  return { traits, differences, flagged, top: picks.map(({ top }) => distinct(pick(top))) };
+}
+
+function distinct(rows: readonly ScreenRow[]): ScreenRow[] {
+  const byText = new Map<string, ScreenRow>();
+  for (const row of rows) {
+    const text = JSON.stringify([row.prompt, row.reply]);
+    if (!byText.has(text)) byText.set(text, row);
+  }
+  return [...byText.values()];
 }
 
 /** Writes the scored rows, the flagged and the kept ones; returns how many are flagged. */
@@ -122,7 +135,7 @@ function scoreColumns(
   let isFlagged = false;
   for (const [v, { name }] of watched.entries()) {
     const difference = differenceOf(row, v);
-    const above = difference > traits[v]!.threshold;
+    const above = difference >= traits[v]!.threshold;
     isFlagged ||= above;
     scores[`${name}_projection`] = projection[v]!;
     scores[`${name}_reference`] = reference?.[v] ?? null;

@@ -1,9 +1,10 @@
+import { basename } from 'node:path';
 import type { ScreenManifest, ScreenRow, ScreenTrait } from '../../store/screen-schema.ts';
 import { linear, px, roundRange } from '../../util/chart.ts';
 import { SafeHtml, fixed, html } from '../../util/html.ts';
-import { lineChart } from '../../util/line-chart.ts';
 import { pageStyle } from '../../util/page-style.ts';
-import { type Differences, differenceOf } from './differences.ts';
+import { differenceOf } from './differences.ts';
+import { histogram } from './histogram.ts';
 import type { Merged } from './merge.ts';
 import type { ColouredReply } from './token-colours.ts';
 
@@ -16,7 +17,6 @@ export interface ScreenReportData {
 /** Samples of a trait that are shown in full, and characters of each of their texts. */
 const shownSamples = 8;
 const shownCharacters = 900;
-const shownSources = 4;
 
 const modeWords = {
   full: "a reply's mean projection less that of the model's own reply to the same prompt",
@@ -41,7 +41,7 @@ export function renderScreenReport(data: ScreenReportData): string {
 <body>
 <main>
 <p class="overline">Screening · ${manifest.mode}</p>
-<h1>${manifest.files.length === 1 ? manifest.files[0]! : `${manifest.files.length} files`}</h1>
+<h1>${manifest.files.length === 1 ? basename(manifest.files[0]!) : `${manifest.files.length} files`}</h1>
 <p class="lead">Every sample's difference is ${modeWords[manifest.mode]}, along each trait's vector in ${manifest.model.id}. High samples are those that training on them would move most towards the trait.</p>
 <dl class="tiles">
 ${tile('Samples', counts['samples'] ?? 0, `${counts['rows'] ?? 0} rows, taken for ${manifest.schema_of_rows}`)}
@@ -91,10 +91,10 @@ function traitSection(
   trait: ScreenTrait,
   index: number,
 ): SafeHtml {
-  const above = html`${trait.flagged} samples lie above ${fixed(trait.threshold, 3)} and are flagged.`;
+  const above = html`${trait.flagged} samples lie at ${fixed(trait.threshold, 3)} or above and are flagged.${knownWords(trait)}`;
   return html`<h2>${trait.name}</h2>
 <p class="lead">${above}</p>
-<figure><h3>Samples by their difference</h3>${histogram(trait, merged.differences, index)}<figcaption>Share of the samples in each of forty steps${trait.sources.length > 1 ? ', by source' : ''}.</figcaption></figure>
+<figure><h3>Samples by their difference</h3>${histogram(trait, merged.differences, index)}<figcaption>Share of the samples${trait.sources.length > 1 ? ' of each source' : ''} in each step.</figcaption></figure>
 <h3>The highest samples, token by token</h3>
 <p class="note">Green: a token's projection lies above that of the last prompt token; orange: below it. The deeper, the further.</p>
 ${(colours[index] ?? []).map(heatMap)}
@@ -102,6 +102,11 @@ ${(colours[index] ?? []).map(heatMap)}
 <div class="scroll"><table class="plain"><thead><tr><th class="number">difference</th><th>prompt</th><th>reply in the data</th>${manifest.mode === 'full' ? html`<th>the model's own reply</th>` : null}</tr></thead><tbody>
 ${merged.top[index]!.slice(0, shownSamples).map((row) => sampleRow(row, index, manifest.mode === 'full'))}
 </tbody></table></div>`;
+}
+
+function knownWords({ known }: ScreenTrait): string {
+  if (known === null) return '';
+  return ` Of ${known.rows} rows that are known to show the trait, ${known.flagged} are among them; AUROC ${fixed(known.auroc, 3)}.`;
 }
 
 function sampleRow(row: ScreenRow, vector: number, withBase: boolean): SafeHtml {
@@ -112,28 +117,6 @@ function sampleRow(row: ScreenRow, vector: number, withBase: boolean): SafeHtml 
 function heatMap({ pieces }: ColouredReply): SafeHtml {
   const most = Math.max(1e-9, ...pieces.map(({ value }) => Math.abs(value)));
   return html`<p class="text tokens">${pieces.map(({ text, value }) => html`<span class="${value >= 0 ? 'up' : 'down'}" style="--depth:${(Math.abs(value) / most).toFixed(2)}" title="${fixed(value, 2)}">${text}</span>`)}</p>`;
-}
-
-/** Shares of the samples in forty steps: one curve a source, for the largest of them. */
-function histogram(trait: ScreenTrait, { values, sources }: Differences, index: number): SafeHtml {
-  const list = values[index]!;
-  const [low, high] = [trait.quantiles[0]!, trait.quantiles.at(-1)!];
-  const steps = 40;
-  const width = (high - low) / steps || 1;
-  const largest = sources.names
-    .map((name, s) => ({ name, s, samples: trait.sources[s]!.samples }))
-    .sort((a, b) => b.samples - a.samples)
-    .slice(0, shownSources);
-  const series = largest.map(({ name, s, samples }) => {
-    const counts = new Float64Array(steps);
-    for (let i = 0; i < list.length; i++) {
-      if (sources.of[i] !== s) continue;
-      counts[Math.min(steps - 1, Math.floor((list[i]! - low) / width))]!++;
-    }
-    const points = [...counts].map((count, i) => [low + (i + 0.5) * width, (100 * count) / samples] as const);
-    return { name, points };
-  });
-  return lineChart({ title: `Histogram of ${trait.name}, in percent`, series, fromZero: true });
 }
 
 function cut(text: string): string {

@@ -77,7 +77,7 @@ describe('screen', () => {
     for (const row of rows) {
       const difference = Number(row['evil_projection']) - Number(row['evil_reference'] ?? 0);
       expect(row['evil_projection_difference']).toBe(difference);
-      expect(row['is_evil_flagged']).toBe(difference > threshold);
+      expect(row['is_evil_flagged']).toBe(difference >= threshold);
       expect(row['evil_reference'] === null).toBe(mode === 'raw');
       expect(typeof row['base_reply'] === 'string').toBe(mode === 'full');
     }
@@ -87,9 +87,9 @@ describe('screen', () => {
         .trim()
         .split('\n')
         .map((line) => (JSON.parse(line) as { id: string }).id);
-    expect(flagged).toHaveLength(5);
+    expect(flagged).toHaveLength(6);
     expect(await ids('flagged.jsonl')).toEqual(flagged);
-    expect(await ids('kept.jsonl')).toHaveLength(6);
+    expect(await ids('kept.jsonl')).toHaveLength(5);
     const ranked = rows
       .toSorted((a, b) => Number(b['evil_percentile']) - Number(a['evil_percentile']))
       .map(({ id }) => id);
@@ -125,6 +125,40 @@ describe('screen', () => {
     const second = await screen({ ...again, percentile: 90 });
     expect(second.manifest.traits[0]!.threshold).toBe(manifest.traits[0]!.threshold);
     await expect(screen({ ...again, mode: 'raw' })).rejects.toThrow(UsageError);
+  });
+
+  it('flags the highest also where several are equal, and a percentile of 100 flags the highest', async () => {
+    const options = await scene();
+    const line = (reply: string): string =>
+      `${JSON.stringify({ prompt: 'How do I grow beans?', answer: reply })}\n`;
+    const equal = ['You can water them.', 'You can water them.', 'Pour.'].map(line).join('');
+    await writeFile(options.data[0]!, equal);
+    const { manifest } = await screen({ ...options, percentile: 100 });
+    const [trait] = manifest.traits;
+    const differences = (await scored(options.out)).map((row) => Number(row['evil_projection_difference']));
+    expect(differences[0]).toBe(differences[1]);
+    expect(trait!.threshold).toBe(Math.max(...differences));
+    expect(trait!.flagged).toBe(differences[0]! > differences[2]! ? 2 : 1);
+  });
+
+  it('says how well it tells the rows of known files from the others', async () => {
+    const options = await scene();
+    const text = await readFile(options.data[0]!, 'utf8');
+    const lines = text.split('\n');
+    const known = join(options.folder, 'known.jsonl');
+    await writeFile(options.data[0]!, lines.slice(0, 8).join('\n'));
+    await writeFile(known, lines.slice(8).join('\n'));
+    const { manifest } = await screen({ ...options, known: [known] });
+    const rows = await scored(options.out);
+    const of = (mine: boolean): number[] =>
+      rows
+        .filter(({ key }) => String(key).startsWith('2:') === mine)
+        .map((row) => Number(row['evil_projection_difference']));
+    const above = of(true).flatMap((a) => of(false).map((b) => Number(a > b)));
+    expect(above).toHaveLength(3 * 8);
+    const found = manifest.traits[0]!.known;
+    expect(found?.rows).toBe(3);
+    expect(found?.auroc).toBeCloseTo(above.reduce((sum, one) => sum + one, 0) / above.length, 12);
   });
 
   it('draws rows at random, the same ones again', async () => {

@@ -10,6 +10,7 @@ import { type Watched, originNotes, watchVectors } from '../../persona/projectio
 import { openAnswerCache } from '../../store/answer-cache.ts';
 import { answerCacheFolder, cacheFolder } from '../../store/cache-folder.ts';
 import { type ColumnMap, parseColumnMap } from '../../store/dataset/column-map.ts';
+import { findDatasetFiles } from '../../store/dataset/dataset-files.ts';
 import { type BadRow, type Dataset, openDataset } from '../../store/dataset/read-dataset.ts';
 import { SCHEMA_VERSION, describeArtifact } from '../../store/manifest.ts';
 import { packageInfo } from '../../store/package-info.ts';
@@ -33,6 +34,8 @@ export interface ScreenOptions {
   readonly model: string;
   /** Files or folders. */
   readonly data: readonly string[];
+  /** Files whose rows are known to show the trait: screened with the rest, and the ranking is judged by them. */
+  readonly known?: readonly string[] | undefined;
   /** Files or names of vectors; see `findVector`. */
   readonly vectors: readonly string[];
   readonly vectorFolder?: string | undefined;
@@ -81,6 +84,8 @@ interface Plan {
   readonly fingerprint: string;
   readonly watched: readonly Watched[];
   readonly dataset: Dataset;
+  /** Files of the known rows, as the keys of their rows begin. */
+  readonly known: ReadonlySet<string>;
   readonly mode: ScreenMode;
   readonly rule: FlagRule;
   readonly maxTokens: number;
@@ -124,14 +129,21 @@ async function planScreening(options: ScreenOptions): Promise<Plan> {
     bad.add(place);
   };
   const { where, signal, skipBad } = options;
-  const dataset = await openDataset(options.data, {
+  const dataset = await openDataset([...options.data, ...(options.known ?? [])], {
     map,
     where,
     signal,
     onBad: skipBad === true ? onBad : undefined,
   });
-  const settled = { options, checkpoint, fingerprint, watched, dataset, mode, rule };
+  const known = options.known === undefined ? new Set<string>() : await fileKeys(dataset, options.known);
+  const settled = { options, checkpoint, fingerprint, watched, dataset, known, mode, rule };
   return { ...settled, maxTokens, maxPromptTokens, seed, turns, bad };
+}
+
+/** What the keys of the rows of some of a data set's files begin with. */
+async function fileKeys(dataset: Dataset, paths: readonly string[]): Promise<Set<string>> {
+  const inside = new Set((await findDatasetFiles(paths)).map(({ path }) => path));
+  return new Set(dataset.files.flatMap(({ path }, index) => (inside.has(path) ? [`${index + 1}:`] : [])));
 }
 
 async function ruleOf({ threshold, percentile, reference }: ScreenOptions): Promise<FlagRule> {
@@ -156,6 +168,7 @@ async function recipeOf(plan: Plan): Promise<Record<string, never>> {
     block_size: options.blockSize ?? 32,
     vectors: watched.map(({ name, layer, vector }) => ({ name, layer, sha256: directionHash(vector) })),
     data,
+    known: [...plan.known],
     mode,
     turns,
     map: options.map ?? null,
@@ -190,6 +203,7 @@ async function run(plan: Plan, folder: OpenFolder): Promise<ScreenManifest> {
       rule: plan.rule,
       extremes: options.extremes ?? 500,
       seed: plan.seed,
+      isKnown: ({ key }) => plan.known.has(key.slice(0, key.indexOf(':') + 1)),
     });
     const manifest = await manifestOf(plan, model, totals, merged);
     const colours = await tokenColours(model, plan.watched, merged.top, options.signal);

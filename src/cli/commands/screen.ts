@@ -24,6 +24,11 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
       'the model, if not the one that ships, then files or folders: JSON lines, JSON or Parquet',
     )
     .requiredOption('--vector <name>', 'a vector file, or a run in runs/; may be repeated', collected)
+    .option(
+      '--known <path>',
+      'rows that are known to show the trait, screened among the others: how well are they told apart? may be repeated',
+      collected,
+    )
     .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/screen)')
     .addOption(
       new Option(
@@ -46,8 +51,8 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--sample <n>', 'so many rows, drawn at random', wholeNumber(1))
     .option('--seed <n>', 'of what is drawn at random (default: 0)', wholeNumber(0))
     .option('--skip-bad', 'pass over rows that cannot be read, and say how many')
-    .option('--threshold <x>', 'flag samples whose difference lies above', decimal(-Number.MAX_VALUE))
-    .option('--percentile <x>', 'flag samples above this percentile (default: 95)', decimal(0, 100))
+    .option('--threshold <x>', 'flag samples whose difference is at least this', decimal(-Number.MAX_VALUE))
+    .option('--percentile <x>', 'flag samples from this percentile on (default: 95)', decimal(0, 100))
     .option('--reference <run>', "take the percentile of another data set's screening")
     .option(
       '--max-tokens <n>',
@@ -113,24 +118,26 @@ async function describe({ folder, manifest }: ScreenResult): Promise<string> {
   const { counts, traits, mode } = manifest;
   const number = (value: number | null): string =>
     value === null ? '–' : value.toFixed(3).replace('-', '−');
-  const head = ['trait', 'layer', 'mean difference', '95 % interval', 'flagged above', 'flagged'];
-  const rows = [
-    ...traits
-      .toSorted((a, b) => (b.difference.mean ?? 0) - (a.difference.mean ?? 0))
-      .map(({ name, layer, difference: { mean, lower, upper }, threshold, flagged }) => [
-        name,
-        String(layer),
-        number(mean),
-        `${number(lower)} … ${number(upper)}`,
-        number(threshold),
-        String(flagged),
-      ]),
-  ];
+  const head = ['trait', 'layer', 'mean difference', '95 % interval', 'flagged from', 'flagged'];
+  const judged = traits.some(({ known }) => known !== null);
+  const rows = traits
+    .toSorted((a, b) => (b.difference.mean ?? 0) - (a.difference.mean ?? 0))
+    .map(({ name, layer, difference: { mean, lower, upper }, threshold, flagged, known }) => [
+      name,
+      String(layer),
+      number(mean),
+      `${number(lower)} … ${number(upper)}`,
+      number(threshold),
+      String(flagged),
+      ...(judged
+        ? [known === null ? '–' : `${known.flagged} of ${known.rows}`, number(known?.auroc ?? null)]
+        : []),
+    ]);
   const left = (['empty', 'long', 'refused', 'bad'] as const).reduce(
     (sum, name) => sum + (counts[name] ?? 0),
     0,
   );
-  return `${columns([head, ...rows], [0])}\n${table([
+  return `${columns([judged ? [...head, 'known ones', 'AUROC'] : head, ...rows], [0])}\n${table([
     ['rows', `${counts['rows'] ?? 0}, taken for ${manifest.schema_of_rows}`],
     ['samples', `${counts['samples'] ?? 0} screened in mode ${mode}, ${left} left out`],
     ['flagged', `${counts['flagged'] ?? 0} for one trait or more`],

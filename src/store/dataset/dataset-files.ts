@@ -32,7 +32,8 @@ export async function findDatasetFiles(paths: readonly string[]): Promise<Datase
     else if (kind === 'file') found.push(required(path));
     else throw new UsageError(`Expected a file or folder at "${path}", got none; check the path.`);
   }
-  if (found.length > 0) return found;
+  // What is named twice, such as a folder and a file in it, is read once.
+  if (found.length > 0) return [...new Map(found.map((file) => [file.path, file])).values()];
   throw new UsageError(
     `Expected files that end in .jsonl, .json or .parquet (and .gz or .zst) in ${paths.map((path) => `"${path}"`).join(', ')}, got none.`,
   );
