@@ -11,7 +11,7 @@ export default defineConfig({
       // Never the user's own cache of quantised weights.
       PERSONA_CACHE: fileURLToPath(new URL('node_modules/.cache/persona-weights', import.meta.url)),
     },
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 120_000,
   },
 });
