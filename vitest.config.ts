@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'recipes/**/*.test.ts'],
+    setupFiles: ['test/helpers/property-seed.ts'],
     // Two workers with one thread each: threads of several runtimes on few cores spin against each other.
     maxWorkers: 2,
     env: {
