@@ -10,7 +10,7 @@ import {
   summarise,
   summaryBlock,
 } from './logit-summary.ts';
-import { floatData, openSession, runSession } from './session.ts';
+import { openSession, runInto } from './session.ts';
 
 /** Vocabularies below this are read faster here than a session is started. */
 const leastVocabulary = 8192;
@@ -35,7 +35,7 @@ export class LogitReader {
     if (vocabSize < leastVocabulary) return new LogitReader(vocabSize, null);
     const open = (graph: Graph): Promise<InferenceSession> =>
       // The model's own threads are the ones to keep awake.
-      openSession(graph, { threads, packed: true, config: { 'intra_op.allow_spinning': '0' } });
+      openSession(graph, { threads, packed: true, into: true, config: { 'intra_op.allow_spinning': '0' } });
     const highest = await open(highestGraph(vocabSize));
     return new LogitReader(vocabSize, { highest, odds: await open(oddsGraph(vocabSize)) });
   }
@@ -49,12 +49,16 @@ export class LogitReader {
   async summaries(logits: Float32Array): Promise<LogitSummary[]> {
     const rows = this.rowsOf(logits, this.vocabSize);
     if (this.sessions === null) return rows.map(summarise);
-    const found = await runSession(this.sessions.highest, this.feeds(logits), { highest: null, sum: null });
-    const sums = floatData(found['sum']);
-    return this.rowsOf(floatData(found['highest']), blockCount(this.vocabSize)).map((highest, row) => {
-      const own = rows[row] as Float32Array;
-      return Number.isNaN(sums[row]) ? summarise(own) : { logits: own, highest };
+    const blocks = blockCount(this.vocabSize);
+    const highest = new Float32Array(rows.length * blocks);
+    const sums = new Float32Array(rows.length);
+    await runInto(this.sessions.highest, this.feeds(logits), {
+      highest: new Tensor('float32', highest, [rows.length, blocks]),
+      sum: new Tensor('float32', sums, [rows.length]),
     });
+    return this.rowsOf(highest, blocks).map((own, row) =>
+      Number.isNaN(sums[row]) ? summarise(rows[row]!) : { logits: rows[row]!, highest: own },
+    );
   }
 
   /** Room for the odds of so many rows: megabytes, which are not worth collecting anew at every step. */
@@ -80,16 +84,20 @@ export class LogitReader {
     const inverse = Float32Array.from(temperatures, (temperature) =>
       Math.min(1 / temperature, largestInverse),
     );
-    const { masses } = await runSession(
+    const masses = new Float32Array(summaries.length * blocks);
+    await runInto(
       this.sessions.odds,
       {
         ...this.feeds(logits),
         largest: new Tensor('float32', Float32Array.from(largest), [largest.length, 1]),
         inverse: new Tensor('float32', inverse, [inverse.length, 1]),
       },
-      { weights: new Tensor('float32', own, [summaries.length, blocks, summaryBlock]), masses: null },
+      {
+        weights: new Tensor('float32', own, [summaries.length, blocks, summaryBlock]),
+        masses: new Tensor('float32', masses, [summaries.length, blocks]),
+      },
     );
-    const allMasses = this.rowsOf(floatData(masses), blocks);
+    const allMasses = this.rowsOf(masses, blocks);
     return this.rowsOf(own, blocks * summaryBlock).map((weights, row) => ({
       weights,
       masses: allMasses[row] as Float32Array,
