@@ -10,7 +10,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { withSharedTimeLimit } from '../../src/model/time-limit.ts';
 import { writeSafetensors } from '../../src/model/safetensors-writer.ts';
+import { inChunks } from '../../src/util/chunks.ts';
 import type { Conversation } from './conversation.ts';
 import { toLine } from './corpus.ts';
 import { configJson, firstWeights } from './model-files.ts';
@@ -56,11 +58,11 @@ async function writeRows(name: string, conversations: Iterable<Conversation>): P
   const rows = createWriteStream(join(out, `${name}.jsonl`));
   const texts = name === 'train' ? createWriteStream(join(out, 'corpus.jsonl')) : null;
   let tokens = 0;
-  for (const conversation of conversations) {
-    const row = toTokenRow(parts, conversation);
-    tokens += row.ids.length;
-    texts?.write(toLine(conversation));
-    if (!rows.write(toRowLine(row))) await once(rows, 'drain');
+  for await (const chunk of inChunks(conversations, 64)) {
+    const encoded = withSharedTimeLimit(() => chunk.map((conversation) => toTokenRow(parts, conversation)));
+    for (const { ids } of encoded) tokens += ids.length;
+    texts?.write(chunk.map(toLine).join(''));
+    if (!rows.write(encoded.map(toRowLine).join(''))) await once(rows, 'drain');
   }
   for (const stream of [rows, texts]) {
     if (stream === null) continue;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withTimeLimit } from './time-limit.ts';
+import { withSharedTimeLimit, withTimeLimit } from './time-limit.ts';
 
 const late = (): Error => new RangeError('late');
 
@@ -51,5 +51,27 @@ describe('withTimeLimit', () => {
     expect(() => withTimeLimit(20, inner(60_000), late)).toThrow('late');
     expect(() => withTimeLimit(60_000, inner(20), late)).toThrow('inner');
     expect(() => withTimeLimit(20, endless, late)).toThrow('late');
+  });
+});
+
+describe('withSharedTimeLimit', () => {
+  it('gives what the work gives and throws what it throws', () => {
+    expect(withSharedTimeLimit(() => [1])).toEqual([1]);
+    const thrown = new TypeError('mine');
+    const failing = (): never => {
+      throw thrown;
+    };
+    expect(() => withSharedTimeLimit(failing)).toThrow(thrown);
+  });
+
+  it('does work again that takes long together, under the limits of its parts', () => {
+    let times = 0;
+    const work = (): string => {
+      times++;
+      if (times === 1) for (;;);
+      return withTimeLimit(1_000, () => 'done', late);
+    };
+    expect(withSharedTimeLimit(work)).toBe('done');
+    expect(times).toBe(2);
   });
 });

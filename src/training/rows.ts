@@ -3,7 +3,7 @@ import { AbortError, DataError, ModelError } from '../errors.ts';
 import { encodeRawPrompt, encodeReply } from '../model/chat.ts';
 import { encodeTurns } from '../model/chat-turns.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { withTimeLimit } from '../model/time-limit.ts';
+import { withSharedTimeLimit } from '../model/time-limit.ts';
 import { readJsonl } from '../store/jsonl.ts';
 import {
   type ConversationRow,
@@ -87,8 +87,6 @@ export async function readTrainingRows(
 
 /** Rows of a file that are encoded together. */
 const chunkRows = 64;
-/** Time for a chunk, in which all its rows' templates and patterns run; those of usual rows take a tenth of a second. */
-const chunkMilliseconds = 3000;
 
 /** A line, checked and not yet encoded. */
 interface ParsedLine {
@@ -123,13 +121,7 @@ function encodeChunk(
     chunk.map(({ line, where, row }) =>
       encodeRow(row, checkpoint, { key: `${prefix}line ${line}`, where, options }),
     );
-  const late = new Error('a chunk of rows takes long');
-  try {
-    return withTimeLimit(chunkMilliseconds, encode, () => late);
-  } catch (error) {
-    if (error !== late) throw error;
-    return encode();
-  }
+  return withSharedTimeLimit(encode);
 }
 
 interface RowScene {
