@@ -15,6 +15,7 @@ import { rowIds } from './part.ts';
 import { gigabytes, type Origin, printOrigin } from './report.ts';
 import type { StartReport } from './start.ts';
 import { table } from './table.ts';
+import { trainWork } from './train.ts';
 
 interface Phase extends Memory {
   readonly name: string;
@@ -126,8 +127,30 @@ async function runDtype(model: string, dtype: Dtype, options: BenchOptions): Pro
       ...weights,
     ]),
   ];
+  if (dtype === 'int8') phases.push(await trainOnce(cli, model, input, options));
   await rm(output, { force: true });
   return phases.map(({ stdout: _, ...rest }) => rest);
+}
+
+/** One step of LoRA on all projections, with the frozen base in int8 and every block computed again on the way back. */
+async function trainOnce(
+  cli: string,
+  model: string,
+  training_file: string,
+  { folder, block, threads }: BenchOptions,
+): Promise<Phase & Pick<ChildResult, 'stdout'>> {
+  const [config, output_dir] = [join(folder, 'train.json'), join(folder, 'adapter')];
+  const settings = {
+    ...{ model, training_file, output_dir, max_steps: 1, seed: 0, threads },
+    ...{ r: trainWork.rank, lora_alpha: trainWork.alpha },
+    ...{ per_device_train_batch_size: 1, gradient_accumulation_steps: 1 },
+    ...{ dtype: 'int8', block_size: block, recompute: true },
+  };
+  writeFileSync(config, JSON.stringify(settings));
+  const done = `LoRA of rank ${trainWork.rank}, one step of ${rowTokens} tokens, recompute`;
+  const result = await phase('persona train', 'int8', done, [cli, 'train', config]);
+  await rm(output_dir, { recursive: true, force: true });
+  return result;
 }
 
 async function phase(
