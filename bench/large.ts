@@ -141,10 +141,19 @@ async function trainOnce(
 ): Promise<Phase & Pick<ChildResult, 'stdout'>> {
   const [config, output_dir] = [join(folder, 'train.json'), join(folder, 'adapter')];
   const settings = {
-    ...{ model, training_file, output_dir, max_steps: 1, seed: 0, threads },
-    ...{ r: trainWork.rank, lora_alpha: trainWork.alpha },
-    ...{ per_device_train_batch_size: 1, gradient_accumulation_steps: 1 },
-    ...{ dtype: 'int8', block_size: block, recompute: true },
+    model,
+    training_file,
+    output_dir,
+    max_steps: 1,
+    seed: 0,
+    threads,
+    r: trainWork.rank,
+    lora_alpha: trainWork.alpha,
+    per_device_train_batch_size: 1,
+    gradient_accumulation_steps: 1,
+    dtype: 'int8',
+    block_size: block,
+    recompute: true,
   };
   writeFileSync(config, JSON.stringify(settings));
   const done = `LoRA of rank ${trainWork.rank}, one step of ${rowTokens} tokens, recompute`;

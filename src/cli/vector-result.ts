@@ -1,3 +1,4 @@
+import type { SaeFeature } from '../persona/sae-features.ts';
 import type { VectorComparison } from '../apps/compare-vectors.ts';
 import type { PersonaVector } from '../persona/vector.ts';
 import { columns, table } from './render.ts';
@@ -98,6 +99,18 @@ export function describeMatrix(
     ...row.map((value) => (value === null ? '–' : value.toFixed(3))),
   ]);
   return columns([[`layer ${layer}`, ...shown], ...rows], [0]);
+}
+
+/** Features of a sparse autoencoder by their cosine with a vector. */
+export function describeFeatures(
+  trait: string,
+  layer: number,
+  of: number,
+  features: readonly SaeFeature[],
+): string {
+  const rows = features.map(({ id, cosine }) => [String(id), cosine.toFixed(4)]);
+  const title = `${printable(trait)} at layer ${layer}, the first ${features.length} of ${of} features\n`;
+  return `${title}\n${columns([['feature', 'cosine'], ...rows])}`;
 }
 
 function short(value: number): string {

@@ -130,6 +130,29 @@ export class PersonaVector {
     return this.#with(steps, `${this.metadata.trait}, incremental`);
   }
 
+  /**
+   * A direction `[width]` found elsewhere, such as a feature of an autoencoder, in this vector's place at one layer and as long as this
+   * one there, so that equal coefficients steer equally far; other layers have none.
+   */
+  substitute(layer: number, direction: Float32Array, trait: string): PersonaVector {
+    const own = this.direction(layer);
+    const length = euclideanNorm(direction);
+    if (direction.length !== this.width || !(length > 0)) {
+      throw new UsageError(
+        `Expected a direction of ${this.width} numbers, not all of them 0, got ${direction.length} of length ${length}.`,
+        { details: { layer } },
+      );
+    }
+    const factor = euclideanNorm(own) / length;
+    const data = new Float32Array(this.data.length);
+    data.set(
+      direction.map((value) => value * factor),
+      layer * this.width,
+    );
+    const absentLayers = Array.from({ length: this.layers + 1 }, (_, l) => l).filter((l) => l !== layer);
+    return this.#with(data, trait).describe({ absentLayers, recommendedLayer: layer });
+  }
+
   /** The same numbers with other metadata, such as another name. */
   describe(change: Partial<VectorMetadata>): PersonaVector {
     return new PersonaVector(this.layers, this.width, this.data, { ...this.metadata, ...change });

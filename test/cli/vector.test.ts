@@ -1,6 +1,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { writeSafetensors } from '../../src/model/safetensors-writer.ts';
 import { PersonaVector } from '../../src/persona/vector.ts';
 import { unknownOrigin } from '../../src/store/vector-file.ts';
 import { runCli } from '../helpers/cli.ts';
@@ -60,6 +61,19 @@ describe('persona vector', () => {
     const sum = await PersonaVector.load(join(cwd, 'sum.safetensors'));
     expect([...sum.row(2)]).toEqual([6, 8]);
     expect(sum.metadata).toMatchObject({ trait: 'both', recommendedLayer: null });
+  });
+
+  it('ranks the features of an autoencoder, and writes them to steer with', async () => {
+    const cwd = await twoVectors();
+    const data = Float32Array.of(0, 1, 6, 8, -1, 0);
+    await writeSafetensors(join(cwd, 'sae.safetensors'), [{ name: 'W_dec', shape: [3, 2], data }]);
+    const args = ['vector', 'features', 'kind.safetensors', '--sae', 'sae.safetensors', '--top', '2'];
+    const { stdout } = await runCli([...args, '--out', 'features'], { cwd });
+    expect(stdout).toMatch(/^ +1 +1\.0000$/m);
+    expect(stdout).toMatch(/^ +0 +0\.8000$/m);
+    const feature = await PersonaVector.load(join(cwd, 'features', 'feature-0.safetensors'));
+    expect([...feature.row(2)]).toEqual([0, 5]);
+    expect(feature.usableLayers).toEqual([2]);
   });
 
   it('goes out and back through every format', async () => {

@@ -6,18 +6,20 @@ import { decimal, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { note, print, printJson } from '../terminal.ts';
 import { combineCommand } from './vector-combine.ts';
+import { featuresCommand } from './vector-features.ts';
 import { verifyCommand } from './vector-verify.ts';
 
 /** `persona vector`: vectors as values. */
 export function vectorCommand(context: CommandContext): CommandUnknownOpts {
   return new Command('vector')
-    .description('show, compare, combine, import, export and verify vectors')
+    .description('show, compare, combine, import, export and verify vectors; what they are made of')
     .addCommand(showCommand())
     .addCommand(compareCommand())
     .addCommand(combineCommand())
     .addCommand(importCommand())
     .addCommand(exportCommand())
-    .addCommand(verifyCommand(context));
+    .addCommand(verifyCommand(context))
+    .addCommand(featuresCommand());
 }
 
 const file = 'a vector file, a run folder, a .pt or a GGUF control vector';
