@@ -9,11 +9,14 @@ const classes = Object.values(errors).filter((value) => value !== errors.Persona
 describe('docs/errors.md', () => {
   const page = readFileSync(join(projectRoot, 'docs', 'errors.md'), 'utf8');
 
-  it.each(classes.map((Class) => [Class.name, Class] as const))('has the three answers for %s', (name, Class) => {
-    const { code } = new (Class as typeof errors.UsageError)('');
-    const section = page.split(`\n## ${name} (\`${code}\`)\n`)[1]?.split('\n## ')[0] ?? '';
-    for (const answer of ['Symptom', 'Cause', 'Fix']) expect(section).toContain(`**${answer}.**`);
-  });
+  it.each(classes.map((Class) => [Class.name, Class] as const))(
+    'has the three answers for %s',
+    (name, Class) => {
+      const { code } = new (Class as typeof errors.UsageError)('');
+      const section = page.split(`\n## ${name} (\`${code}\`)\n`)[1]?.split('\n## ')[0] ?? '';
+      for (const answer of ['Symptom', 'Cause', 'Fix']) expect(section).toContain(`**${answer}.**`);
+    },
+  );
 
   it('has no others', () => {
     expect(page.match(/^## /gm)).toHaveLength(classes.length);
