@@ -69,6 +69,7 @@ describe('extract', () => {
     for (const [name, artifact] of Object.entries(manifest.artifacts)) {
       expect(await describeArtifact(join(folder, name))).toEqual(artifact);
     }
+    expect(manifest.machine).toMatchObject({ node: process.version, threads: 1 });
     expect(manifest).toMatchObject({
       schema: 1,
       kind: 'extract',

@@ -1,4 +1,5 @@
 import { isThere } from '../store/files.ts';
+import { machineNote } from '../store/machine-note.ts';
 import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
 import { type RunFile, runFiles } from '../store/run-folder.ts';
 import type { ExtractContext } from './extract-context.ts';
@@ -41,11 +42,12 @@ export async function describeFiles(
 export function originOf(
   { settings }: ExtractContext,
   packageInfo: Manifest['package'],
-): Pick<Manifest, 'schema' | 'package' | 'model' | 'trait' | 'judge'> {
+): Pick<Manifest, 'schema' | 'package' | 'machine' | 'model' | 'trait' | 'judge'> {
   const { checkpoint, precision } = settings.model;
   return {
     schema: SCHEMA_VERSION,
     package: packageInfo,
+    machine: machineNote(),
     model: {
       id: checkpoint.id,
       revision: checkpoint.revision,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { machineNoteSchema } from './machine-note.ts';
 import { readFailure } from './files.ts';
 import { jsonValueSchema } from './schema.ts';
 
@@ -15,6 +16,8 @@ export const artifactSchema = z.object({ bytes: z.int(), sha256: z.string() });
 export const originSchema = z.object({
   schema: z.literal(SCHEMA_VERSION),
   package: z.object({ name: z.string(), version: z.string() }),
+  /** Of the call that finished the run; absent in runs of older versions. */
+  machine: machineNoteSchema.exactOptional(),
   model: z.object({
     id: z.string(),
     revision: z.string().nullable(),

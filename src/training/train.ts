@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { writeWhole } from '../store/files.ts';
+import { machineNote } from '../store/machine-note.ts';
 import { type Artifact, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
 import { packageInfo } from '../store/package-info.ts';
 import { type OpenFolder, type RunFile, openFolder, runFiles } from '../store/run-folder.ts';
@@ -168,6 +169,7 @@ async function finish(
     schema: SCHEMA_VERSION,
     kind: 'train',
     package: await packageInfo(),
+    machine: machineNote(),
     model: {
       id: checkpoint.id,
       revision: checkpoint.revision,
