@@ -34,13 +34,16 @@ export class MonitorReport {
   /** The page: what was found, the lines by turn, and the text with every token's colour. */
   render(result: MonitorResult, scene: ReportScene): string {
     const { watched, modelId } = scene;
-    const body = html`<p class="overline">Monitoring · ${modelId}</p>
-<h1>${watched.map(({ name }) => name).join(', ')}</h1>
-${findingSection(result, scene)}
+    const body = html`${findingSection(result, scene)}
 ${alertTable(result)}
 ${this.shown.map((shown) => conversationSection(shown, result, scene))}
 <footer>Projections are h·v/‖v‖ of the residual stream. “Before” is read at the last token before a reply, or at the end of its thought; “reply” is the mean over its words. All numbers of this page lie in ${result.output}.</footer>`;
-    return reportPage(`Monitoring of ${modelId}`, body, style);
+    return reportPage({
+      title: `Monitoring of ${modelId}`,
+      overline: `Monitoring · ${modelId}`,
+      heading: watched.map(({ name }) => name).join(', '),
+      body,
+    });
   }
 }
 
@@ -50,12 +53,6 @@ export interface ReportScene {
   readonly baseline: Baseline | undefined;
   readonly tokenizer: TextTokenizer;
 }
-
-const style = `
-.tokens { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.75; font-size: .9rem; }
-.tokens span { border-radius: 3px; padding: .08em 0; background: color-mix(in srgb, var(--hue) calc(var(--depth) * 62%), transparent); }
-.tokens .up { --hue: var(--pos); } .tokens .down { --hue: var(--neg); } .tokens .frame { color: var(--faint); }
-`;
 
 /** Alerts first, then by the highest score of any turn. */
 function severity({ alerts, turns }: MonitorRow): number {

@@ -1,7 +1,7 @@
 import { writeWhole } from '../store/files.ts';
 import { fixed, html } from '../util/html.ts';
-import { htmlPage } from '../util/html-page.ts';
 import { lineChart } from '../util/line-chart.ts';
+import { reportPage } from '../util/report-page.ts';
 import type { ShiftResult, TraitShift } from './shift.ts';
 
 /** Writes a finetuning shift as one HTML page. */
@@ -11,7 +11,7 @@ export async function writeShiftReport(file: string, result: ShiftResult): Promi
 
 /** The page: the summary, and every trait's shift by layer. */
 function renderShiftReport({ base, tuned, traits }: ShiftResult): string {
-  return htmlPage({
+  return reportPage({
     title: `Finetuning shift of ${tuned}`,
     overline: 'Finetuning shift',
     heading: tuned,

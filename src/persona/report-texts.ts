@@ -7,6 +7,9 @@ import type { Lexicon } from './trait.ts';
 /** Openings shown; each is followed by one text per strength. */
 const OPENINGS = 2;
 
+/** Characters of a text that are shown: one that does not stop would hide the others. */
+const SHOWN_CHARACTERS = 420;
+
 /** One layer's texts, by strength. */
 interface Shown {
   readonly layer: number;
@@ -27,7 +30,7 @@ export function transcriptSection(data: ReportData): SafeHtml | null {
   const rows = new Map(shown.rows.map((row) => [row.key, row]));
   const cells = [...shown.cells, ...shown.far].sort((a, b) => a.strength - b.strength);
   return html`<h2>What it reads like</h2>
-<p class="lead">Layer ${shown.layer}. The same opening and the same random numbers at every strength: what differs, differs because of the vector. First samples, not chosen.${shown.far.length === 0 ? '' : ' The outermost (beyond) go twice as far as the dose response, to show what too much does.'}${trait.lexicon === null ? '' : ' Words that the lexical judge counts are underlined: straight for the trait, wavy against it.'}</p>
+<p class="lead">Layer ${shown.layer}. The same opening and the same random numbers at every strength: what differs, differs because of the vector. First samples, not chosen.${shown.far.length === 0 ? '' : ' The outermost (beyond) go twice as far as the dose response, to show what too much does.'} Texts are cut after ${SHOWN_CHARACTERS} characters (⋯).${trait.lexicon === null ? '' : ' Words that the lexical judge counts are underlined: straight for the trait, wavy against it.'}</p>
 ${shown.questions.slice(0, OPENINGS).map((question) => {
   const texts = cells.flatMap((cell) => {
     const row = rows.get(`${cell.condition}/${question}/0`);
@@ -58,7 +61,13 @@ function card(row: ScoredRollout, cell: Cell, far: boolean, lexicon: Lexicon | n
   const { trait, coherence } = row.scores;
   const name = cell.strength === 0 ? 'unsteered' : signed(cell.strength);
   const kind = cell.strength === 0 ? ' zero' : far ? ' far' : '';
-  return html`<article class="text${kind}"><header><b>${name}</b><span>${far ? 'beyond · ' : null}score ${fixed(trait, 0)} · coherence ${fixed(coherence, 0)}</span></header><p><bdi>${markWords(row.text.trim(), lexicon)}</bdi></p></article>`;
+  return html`<article class="text${kind}"><header><b>${name}</b><span>${far ? 'beyond · ' : null}score ${fixed(trait, 0)} · coherence ${fixed(coherence, 0)}</span></header><p><bdi>${markWords(cut(row.text.trim()), lexicon)}</bdi></p></article>`;
+}
+
+/** Cut at a blank, where there is one. */
+function cut(text: string): string {
+  if (text.length <= SHOWN_CHARACTERS) return text;
+  return `${text.slice(0, SHOWN_CHARACTERS + 1).replace(/\s+\S*$/, '')} ⋯`;
 }
 
 /** The text with the judge's words marked; every piece is escaped on its own. */

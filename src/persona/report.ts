@@ -8,7 +8,7 @@ import { doseSection, findingSection, strengthInUnits } from './report-dose.ts';
 import { aurocAt, heldOutSection } from './report-held-out.ts';
 import { type CosineMatrix, besideSection, cosineSection } from './report-beside.ts';
 import { SafeHtml, fixed, html, signed } from '../util/html.ts';
-import { reportPage } from '../util/report-page.ts';
+import { reportPage, tile } from '../util/report-page.ts';
 import { directionsSection } from './report-directions.ts';
 import { sweepSection } from './report-sweep.ts';
 import { transcriptSection } from './report-texts.ts';
@@ -47,9 +47,9 @@ export function renderReport(data: ReportData): string {
   const { trait, vector } = data;
   const { model } = vector.metadata;
   const finding = describeFinding({ ...data.validation, judge: data.judge, trait: trait.name, model });
-  const body = html`<p class="overline">Persona vector · ${model}</p>
-<h1>${trait.name}${trait.opposite === null ? null : html` <span class="against">against ${trait.opposite}</span>`}</h1>
-${trait.description === null ? null : html`<p class="lead">${trait.description}</p>`}
+  const against =
+    trait.opposite === null ? null : html` <span class="against">against ${trait.opposite}</span>`;
+  const body = html`${trait.description === null ? null : html`<p class="lead">${trait.description}</p>`}
 ${findingSection(finding)}
 ${tiles(data)}
 ${doseSection(data.validation, vector)}
@@ -63,7 +63,13 @@ ${directionsSection(data.directions)}
 ${filterSection(data.counts)}
 ${recipeSection(data)}
 <footer>${data.package.name} ${data.package.version}. All numbers of this page lie beside it as JSON, all texts as JSON lines.</footer>`;
-  return reportPage(`${trait.name} in ${model}: persona vector`, body);
+  const title = `${trait.name} in ${model}: persona vector`;
+  return reportPage({
+    title,
+    overline: `Persona vector · ${model}`,
+    heading: html`${trait.name}${against}`,
+    body,
+  });
 }
 
 function tiles({ validation: { dose, sweep, heldOut }, counts }: ReportData): SafeHtml {
@@ -91,10 +97,6 @@ function rankedOver({ breaking, strengths, points }: DoseResponse): string {
 function chosenBelow(chosen: Cell | null): string {
   if (chosen === null) return 'not measured';
   return `${fixed(chosen.lower)} to ${fixed(chosen.upper)}; coherence ${fixed(chosen.coherence)}`;
-}
-
-function tile(name: string, value: string, below: string): SafeHtml {
-  return html`<div class="tile"><dt>${name}</dt><dd>${value}<small>${below}</small></dd></div>`;
 }
 
 function vectorSection(vector: PersonaVector): SafeHtml {

@@ -1,7 +1,7 @@
 import type { TrainManifest, TrainStep } from '../store/train-schema.ts';
 import { lineChart } from '../util/line-chart.ts';
 import { type SafeHtml, fixed, html } from '../util/html.ts';
-import { reportPage } from '../util/report-page.ts';
+import { reportPage, tile } from '../util/report-page.ts';
 import type { EffectReport } from './effect.ts';
 import type { WatchedVector } from './watch.ts';
 
@@ -22,9 +22,7 @@ export function renderTrainReport(data: TrainReportData): string {
   const { manifest, steps } = data;
   const { model, config } = manifest;
   const what = config['is_peft'] === true ? 'LoRA adapter' : 'full model';
-  const body = html`<p class="overline">Training · ${what}</p>
-<h1>${model.id}</h1>
-${tiles(data)}
+  const body = html`${tiles(data)}
 <h2>Loss</h2>
 <p class="lead">Of every step, over the response tokens of its rows, on the parameters as the step found them.</p>
 <figure>${lossChart(steps, manifest.final.test_loss ?? null)}</figure>
@@ -38,7 +36,8 @@ ${effectSection(data.effect)}
 ${penaltySection(steps)}
 ${configSection(data)}
 <footer>${manifest.package.name} ${manifest.package.version}. All numbers of this page lie beside it in train_log.jsonl and manifest.json.</footer>`;
-  return reportPage(`Training of ${model.id}`, body);
+  const title = `Training of ${model.id}`;
+  return reportPage({ title, overline: `Training · ${what}`, heading: model.id, body });
 }
 
 type Series = Parameters<typeof lineChart>[0]['series'][number];
@@ -65,10 +64,6 @@ ${tile('Steps', String(counts['steps'] ?? 0), `${counts['rows'] ?? 0} rows, ${co
 ${tile('Tokens', String(counts['tokens'] ?? 0), `${fixed(rate, 0)} a second`)}
 ${tile('Rows left out or cut', String((counts['rows_skipped_long'] ?? 0) + (counts['rows_skipped_empty'] ?? 0) + (counts['rows_truncated'] ?? 0)), `${counts['rows_truncated'] ?? 0} cut at the end, ${counts['rows_skipped_long'] ?? 0} too long, ${counts['rows_skipped_empty'] ?? 0} without a token that counts`)}
 </dl>`;
-}
-
-function tile(name: string, value: string, below: string): SafeHtml {
-  return html`<div class="tile"><dt>${name}</dt><dd>${value}<small>${below}</small></dd></div>`;
 }
 
 function lossChart(steps: readonly TrainStep[], finalTest: number | null): SafeHtml {

@@ -33,7 +33,9 @@ code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
 .verdict { color: var(--tone); font-weight: 680; font-size: .95rem; }
 .tone-good { --tone: var(--good); } .tone-bad { --tone: var(--bad); } .tone-warn { --tone: var(--warn); }
 .tone-plain { --tone: var(--grey); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 0 0 .5rem; padding: 0; }
+.tiles { --columns: 3; display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fit, minmax(max(9.5rem, calc((100% - 2.25rem) / var(--columns))), 1fr)); margin: 0 0 .5rem; padding: 0; }
+.tiles:has(> :nth-child(4):last-child) { --columns: 4; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .7rem .9rem .75rem; }
 .tile dt { color: var(--soft); font-size: .8rem; }
 .tile dd { margin: .1rem 0 0; font-size: 1.42rem; font-weight: 640; font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
@@ -80,19 +82,23 @@ td { padding: .3rem .5rem; text-align: right; }
 .plain td { overflow-wrap: anywhere; }
 .share { width: 42%; } .share span { display: block; height: .7rem; margin-top: .35em; border-radius: 3px; background: var(--grey); min-width: 1px; }
 .share .kept { background: var(--pos); }
-.texts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17.5rem), 1fr)); gap: .75rem; }
+.texts { display: grid; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17.5rem), 1fr)); gap: .75rem; }
 .text { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .7rem .9rem .8rem; }
 .text.zero { border-style: dashed; }
 .text header { display: flex; justify-content: space-between; gap: .6rem; font-size: .8rem; color: var(--soft); margin-bottom: .3rem; }
 .text header b { color: var(--ink); font-size: .9rem; } .text p { margin: 0; font-size: .9rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tokens { margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; }
 .tokens span { border-radius: 3px; padding: .12em 0; background: color-mix(in srgb, var(--hue) calc(var(--depth) * var(--wash)), transparent); }
-.tokens .up { --hue: var(--pos); } .tokens .down { --hue: var(--neg); }
+.tokens .up { --hue: var(--pos); } .tokens .down { --hue: var(--neg); } .tokens .frame { color: var(--faint); }
 bdi.opening { color: var(--soft); font-style: italic; }
 mark { background: none; color: inherit; font-weight: 640; text-decoration: underline 2px; text-underline-offset: 2px; }
 mark.pos { text-decoration-color: var(--pos); } mark.neg { text-decoration-color: var(--neg); text-decoration-style: wavy; text-decoration-thickness: 1.5px; }
 details { margin-top: .6rem; } summary { cursor: pointer; color: var(--soft); }
 footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule); color: var(--soft); font-size: .84rem; }
+@media screen and (max-width: 44rem) {
+  main { padding: 1.75rem 1rem 3rem; } h1 { font-size: 1.6rem; overflow-wrap: anywhere; }
+  figure { overflow-x: auto; } .chart { min-width: 38rem; } .pair .chart { min-width: 24rem; }
+}
 @media print {
   :root { --paper: #fff; --card: #fff; }
   body { font-size: 11px; } main { max-width: none; padding: 0; } figure, .text, .finding, .tile { break-inside: avoid; }

@@ -1,13 +1,13 @@
 import { type SafeHtml, fixed, html } from '../../util/html.ts';
-import { htmlPage } from '../../util/html-page.ts';
 import { scatterChart } from '../../util/scatter-chart.ts';
+import { reportPage } from '../../util/report-page.ts';
 import type { MitigateResult } from './mitigate.ts';
 import { type ArmOutcome, equalSuppression } from './outcome.ts';
 
 /** A mitigation as one HTML page. */
 export function renderMitigationReport(result: MitigateResult): string {
   const { model, trait, layer, coherenceFloor, arms } = result;
-  return htmlPage({
+  return reportPage({
     title: `Keeping ${trait} out of ${model}`,
     overline: `Mitigation · ${model}`,
     heading: `Keeping ${trait} out`,

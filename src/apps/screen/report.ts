@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import type { ScreenManifest, ScreenRow, ScreenTrait } from '../../store/screen-schema.ts';
 import { linear, px, roundRange } from '../../util/chart.ts';
-import { SafeHtml, fixed, html } from '../../util/html.ts';
-import { pageStyle } from '../../util/page-style.ts';
+import { type SafeHtml, fixed, html } from '../../util/html.ts';
+import { reportPage, tile } from '../../util/report-page.ts';
 import { differenceOf } from './differences.ts';
 import { histogram } from './histogram.ts';
 import type { Merged } from './merge.ts';
@@ -29,38 +29,28 @@ export function renderScreenReport(data: ScreenReportData): string {
   const { manifest } = data;
   const { counts } = manifest;
   const left = ['empty', 'long', 'refused', 'bad'].reduce((sum, name) => sum + (counts[name] ?? 0), 0);
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Screening by ${manifest.model.id}</title>
-<style>${new SafeHtml(pageStyle)}</style>
-</head>
-<body>
-<main>
-<p class="overline">Screening · ${manifest.mode}</p>
-<h1>${manifest.files.length === 1 ? basename(manifest.files[0]!) : `${manifest.files.length} files`}</h1>
-<p class="lead">Every sample's difference is ${modeWords[manifest.mode]}, along each trait's vector in ${manifest.model.id}. High samples are those that training on them would move most towards the trait.</p>
+  const body = html`<p class="lead">Every sample's difference is ${modeWords[manifest.mode]}, along each trait's vector in ${manifest.model.id}. High samples are those that training on them would move most towards the trait.</p>
 <dl class="tiles">
-${tile('Samples', counts['samples'] ?? 0, `${counts['rows'] ?? 0} rows, taken for ${manifest.schema_of_rows}`)}
-${tile('Flagged', counts['flagged'] ?? 0, 'for one trait or more')}
-${tile('Left out', left, `${counts['empty'] ?? 0} empty, ${counts['long'] ?? 0} too long, ${counts['refused'] ?? 0} refused by the template, ${counts['bad'] ?? 0} not readable`)}
+${tile('Samples', whole(counts['samples'] ?? 0), `${counts['rows'] ?? 0} rows, taken for ${manifest.schema_of_rows}`)}
+${tile('Flagged', whole(counts['flagged'] ?? 0), 'for one trait or more')}
+${tile('Left out', whole(left), `${counts['empty'] ?? 0} empty, ${counts['long'] ?? 0} too long, ${counts['refused'] ?? 0} refused by the template, ${counts['bad'] ?? 0} not readable`)}
 </dl>
 <h2>The data set</h2>
 <p class="lead">Mean difference with its 95 % interval, over all samples and by source. What lies above 0 is more of the trait than ${manifest.mode === 'full' ? "the model's own replies have" : 'what it is compared with'}.</p>
 ${manifest.traits.map(intervalFigure)}
 ${manifest.traits.map((trait, i) => traitSection(data, trait, i))}
-<footer>${manifest.package.name} ${manifest.package.version}. Every sample's numbers lie beside this page in scored.jsonl and scored.parquet; what was flagged, kept, highest, lowest and drawn at random in files of their own.</footer>
-</main>
-</body>
-</html>
-`.text;
+<footer>${manifest.package.name} ${manifest.package.version}. Every sample's numbers lie beside this page in scored.jsonl and scored.parquet; what was flagged, kept, highest, lowest and drawn at random in files of their own.</footer>`;
+  const { files, mode, model } = manifest;
+  return reportPage({
+    title: `Screening by ${model.id}`,
+    overline: `Screening · ${mode}`,
+    heading: files.length === 1 ? basename(files[0]!) : `${files.length} files`,
+    body,
+  });
 }
 
-function tile(name: string, value: number, below: string): SafeHtml {
-  return html`<div class="tile"><dt>${name}</dt><dd>${value.toLocaleString('en-US')}<small>${below}</small></dd></div>`;
+function whole(count: number): string {
+  return count.toLocaleString('en-US');
 }
 
 /** A row a source: its mean as a dot on a line from the interval's one end to the other. */

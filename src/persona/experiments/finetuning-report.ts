@@ -1,9 +1,9 @@
 import { armPaths } from '../../store/arm-files.ts';
 import { writeWhole } from '../../store/files.ts';
 import { type SafeHtml, fixed, html } from '../../util/html.ts';
-import { htmlPage } from '../../util/html-page.ts';
 import { lineChart } from '../../util/line-chart.ts';
 import { scatterChart } from '../../util/scatter-chart.ts';
+import { reportPage } from '../../util/report-page.ts';
 import type { FinetuningResult, GridModel } from './finetuning.ts';
 
 /** The paper's r of shift and own score over its 24 models: Qwen2.5-7B-Instruct, Llama-3.1-8B-Instruct (its Figure 20). */
@@ -20,7 +20,7 @@ const paperCorrelations: Readonly<Record<string, readonly [number, number]>> = {
 /** The grid as one HTML page. */
 function renderFinetuningReport(result: FinetuningResult): string {
   const { model, layer, models, traits } = result;
-  return htmlPage({
+  return reportPage({
     title: `Fine-tuning of ${model}: shifts and scores`,
     overline: 'Experiment · fine-tuning',
     heading: model,

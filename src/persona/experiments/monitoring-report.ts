@@ -10,9 +10,7 @@ const names = { system: 'graded system prompts', shots: 'exemplars in the contex
 /** The experiment as a page: what foretells what, point by point, and beside random directions. */
 export function renderMonitoringReport(result: MonitoringExperiment): string {
   const { trait, model, layer, pooling, samples, notes } = result;
-  const body = html`<p class="overline">Monitoring experiment · ${model}</p>
-<h1>${trait}</h1>
-<p class="lead">Does the state before a reply foretell the trait in it? Each point is one question under one condition: across, the projection of the last prompt token on the ${trait} vector (<code>${pooling}</code>, layer ${layer}); up, the mean score of ${samples} replies.</p>
+  const body = html`<p class="lead">Does the state before a reply foretell the trait in it? Each point is one question under one condition: across, the projection of the last prompt token on the ${trait} vector (<code>${pooling}</code>, layer ${layer}); up, the mean score of ${samples} replies.</p>
 ${notes.length === 0 ? null : html`<ul class="note">${notes.map((line) => html`<li>${line}</li>`)}</ul>`}
 ${result.methods.map((method) =>
   methodSection(
@@ -24,7 +22,8 @@ ${result.methods.map((method) =>
 <p class="lead">Overall r of the graded prompts at every layer. The layer of this experiment, ${layer}, was given by the vector; it was not chosen by this picture.</p>
 <figure>${lineChart({ title: 'r by layer', series: [{ name: 'r', points: result.by_layer.flatMap((r, i): [number, number][] => (r === null ? [] : [[i + 1, r]])) }] })}</figure>
 <footer>All numbers of this page lie beside it in monitoring.json, all replies in rollouts.jsonl.</footer>`;
-  return reportPage(`${trait} in ${model}: monitoring`, body);
+  const title = `${trait} in ${model}: monitoring`;
+  return reportPage({ title, overline: `Monitoring experiment · ${model}`, heading: trait, body });
 }
 
 function methodSection(result: MethodResult, points: readonly MonitoringPoint[]): SafeHtml {
