@@ -5,6 +5,7 @@ import {
   areaUnderCurve,
   effectSize,
   groupedMean,
+  pearson,
   predictionInterval,
   spearman,
   studentQuantile975,
@@ -22,6 +23,15 @@ describe('studentQuantile975', () => {
     [120, 1.98],
   ])('of %i degrees of freedom is %f', (degrees, expected) => {
     expect(studentQuantile975(degrees)).toBeCloseTo(expected, 3);
+  });
+});
+
+describe('pearson', () => {
+  it('is 1 and −1 on lines, and nothing where a side is constant or too short', () => {
+    expect(pearson([1, 2, 3], [2, 4, 6])).toBeCloseTo(1, 12);
+    expect(pearson([1, 2, 3], [6, 4, 2])).toBeCloseTo(-1, 12);
+    expect(pearson([1, 1, 1], [1, 2, 3])).toBeNull();
+    expect(pearson([1, 2], [1, 2])).toBeNull();
   });
 });
 

@@ -85,11 +85,18 @@ export function predictionInterval(
   return { lower: center - half, upper: center + half };
 }
 
+/** Pearson's correlation; null for fewer than three points, through two of which a line always goes, or where one side is constant. */
+export function pearson(x: readonly number[], y: readonly number[]): number | null {
+  return x.length < 3 || isConstant(x) || isConstant(y) ? null : sampleCorrelation([...x], [...y]);
+}
+
 /** Spearman's rank correlation; equal values share their mean rank. Null where one side is constant. */
 export function spearman(x: readonly number[], y: readonly number[]): number | null {
-  const constant = (values: readonly number[]): boolean => values.every((value) => value === values[0]);
-  if (x.length < 2 || constant(x) || constant(y)) return null;
-  return sampleCorrelation(ranks(x), ranks(y));
+  return x.length < 2 || isConstant(x) || isConstant(y) ? null : sampleCorrelation(ranks(x), ranks(y));
+}
+
+function isConstant(values: readonly number[]): boolean {
+  return values.every((value) => value === values[0]);
 }
 
 function ranks(values: readonly number[]): number[] {

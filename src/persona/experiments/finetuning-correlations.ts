@@ -1,5 +1,5 @@
 import { type Interval, bootstrapInterval } from '../bootstrap.ts';
-import { pearson } from './monitoring-results.ts';
+import { pearson } from '../statistics.ts';
 
 /** A model of the grid: what it was trained on, its shifts and its scores by trait. */
 export interface GridPoint {

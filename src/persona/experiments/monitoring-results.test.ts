@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../util/random.ts';
-import { type MonitoringPoint, pearson, summariseMethod } from './monitoring-results.ts';
+import { type MonitoringPoint, summariseMethod } from './monitoring-results.ts';
 
 /** Scores that follow the projection, more or less, over four conditions of ten questions. */
 function pointsOf(noise: number): MonitoringPoint[] {
@@ -15,15 +15,6 @@ function pointsOf(noise: number): MonitoringPoint[] {
 const random = Array.from({ length: 200 }, (_, d) => {
   const stream = randomStream('direction', d);
   return Array.from({ length: 40 }, () => stream.normal());
-});
-
-describe('pearson', () => {
-  it('is 1 and −1 on lines, and nothing where a side is constant or too short', () => {
-    expect(pearson([1, 2, 3], [2, 4, 6])).toBeCloseTo(1, 12);
-    expect(pearson([1, 2, 3], [6, 4, 2])).toBeCloseTo(-1, 12);
-    expect(pearson([1, 1, 1], [1, 2, 3])).toBeNull();
-    expect(pearson([1, 2], [1, 2])).toBeNull();
-  });
 });
 
 describe('summariseMethod', () => {

@@ -1,5 +1,6 @@
-import { mean, sampleCorrelation, sampleStandardDeviation } from 'simple-statistics';
+import { mean, sampleStandardDeviation } from 'simple-statistics';
 import { bootstrapInterval } from '../bootstrap.ts';
+import { pearson } from '../statistics.ts';
 import type { MonitoringCondition } from './monitoring-plan.ts';
 
 /** A condition and question: where the model stood before it replied, and how its replies scored. */
@@ -43,13 +44,6 @@ export interface MethodResult {
 /** Below this spread of scores a condition says nothing of how they vary. */
 const leastSpread = 1;
 const resamples = 1000;
-
-/** Pearson's r; null for fewer than three points or where one side is constant. */
-export function pearson(x: readonly number[], y: readonly number[]): number | null {
-  const isConstant = (values: readonly number[]): boolean => values.every((value) => value === values[0]);
-  if (x.length < 3 || isConstant(x) || isConstant(y)) return null;
-  return sampleCorrelation([...x], [...y]);
-}
 
 /**
  * The correlations of a method's points. Intervals are percentile bootstraps over questions, because points that share a
