@@ -117,7 +117,26 @@ describe('the summary of a dose response', () => {
       (strength, draw) => (draw === null ? 50 + 10 * strength : noise(strength, draw)),
       (strength) => (strength === 2 ? 20 : 90),
     );
-    expect(dose).toMatchObject({ steers: true, coherent: false });
+    // From −2 to 1 the gain is 30 still, above what chance gains.
+    expect(dose).toMatchObject({ steers: true, coherent: true, breaking: { below: null, above: 2 } });
+    const all = measure(
+      (strength, draw) => (draw === null ? 50 + 10 * strength : noise(strength, draw)),
+      (strength) => (strength === 0 ? 90 : 20),
+    );
+    expect(all).toMatchObject({ coherent: false, breaking: { below: -1, above: 1 } });
+  });
+
+  it('ranks no strength on a side where the unsteered score has no room', () => {
+    const scores = [0.3, 0, 0.2, 30, 60];
+    const dose = measure((strength, draw) => (draw === null ? scores[strength + 2]! : noise(strength, draw)));
+    expect(dose.ranked).toEqual([0, 1, 2]);
+    expect(dose.spearman).toBeCloseTo(1, 12);
+    const full = measure((strength, draw) =>
+      draw === null ? 100 - scores[2 - strength]! : noise(strength, draw),
+    );
+    expect(full.ranked).toEqual([-2, -1, 0]);
+    const middle = measure((strength, draw) => (draw === null ? 50 + strength : noise(strength, draw)));
+    expect(middle.ranked).toEqual([-2, -1, 0, 1, 2]);
   });
 
   it('ranks strengths up to where text breaks, and says where that is', () => {

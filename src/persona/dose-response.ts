@@ -43,6 +43,9 @@ export interface DosePlan {
 /** Spearman's correlation of strength and mean score from which a vector is said to steer. */
 export const STEERING_SPEARMAN = 0.9;
 
+/** An unsteered score this near to an end of the scale has no room on that side: what is seen there is noise. */
+const LEAST_ROOM = 5;
+
 /** Conditions that are run equally often. */
 interface Group {
   readonly conditions: readonly Condition[];
@@ -140,7 +143,9 @@ function summariseDose(
   const gains = random.flatMap((pair) => (pair.gain === null ? [] : [pair.gain]));
   const interval = predictionInterval(gains);
   const breaking = breakingStrengths(points, coherenceFloor);
-  const rank = rankOf(points.filter(({ strength }) => isWithin(strength, breaking)));
+  const whole = points.filter(({ strength }) => isWithin(strength, breaking));
+  const ranked = whole.filter(hasRoom(points.find(({ strength }) => strength === 0)?.score ?? null));
+  const rank = rankOf(ranked);
   return {
     positions: settings.positions,
     questions: questions.map(({ index }) => index),
@@ -153,6 +158,7 @@ function summariseDose(
     beyond,
     chosen: [...points, ...beside].find(({ strength }) => strength === settings.chosen) ?? null,
     breaking,
+    ranked: ranked.map(({ strength }) => strength),
     spearman: rank,
     gain,
     random_samples: settings.randomSamples,
@@ -162,7 +168,7 @@ function summariseDose(
     coherence_floor: coherenceFloor,
     steers:
       rank !== null && rank >= STEERING_SPEARMAN && gain !== null && gain > (interval?.upper ?? Infinity),
-    coherent: points.every(({ coherence }) => coherence !== null && coherence >= coherenceFloor),
+    coherent: interval !== null && (gainOver(whole) ?? -Infinity) > interval.upper,
   };
 }
 
@@ -201,6 +207,21 @@ function breakingStrengths(points: readonly Cell[], floor: number): DoseResponse
   const nearest = (strengths: readonly number[]): number | null =>
     strengths.length === 0 ? null : strengths.reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
   return { below: nearest(broken.filter((s) => s <= 0)), above: nearest(broken.filter((s) => s >= 0)) };
+}
+
+/** Whether a strength can be seen to do something, from where the unsteered model stands. */
+function hasRoom(unsteered: number | null): (cell: Cell) => boolean {
+  return ({ strength }) => {
+    if (unsteered === null || strength === 0) return true;
+    return strength < 0 ? unsteered > LEAST_ROOM : unsteered < 100 - LEAST_ROOM;
+  };
+}
+
+/** From the lowest to the highest strength of some points. */
+function gainOver(points: readonly Cell[]): number | null {
+  const byStrength = points.toSorted((a, b) => a.strength - b.strength);
+  const [low, high] = [byStrength[0], byStrength.at(-1)];
+  return low === undefined || high === undefined ? null : gainOf(low, high);
 }
 
 function isWithin(strength: number, { below, above }: DoseResponse['breaking']): boolean {

@@ -35,6 +35,7 @@ function dose(changes: Partial<DoseResponse>): DoseResponse {
     random_samples: 1,
     strengths: [-2, 0, 2],
     points: [cell(-2, 30), cell(0, 50), cell(2, 71.5)],
+    ranked: [-2, 0, 2],
     spearman: 1,
     gain: 41.5,
     random: [],
@@ -61,18 +62,40 @@ describe('describeFinding', () => {
     });
   });
 
+  it('tells the gain over strengths at which text stays whole', () => {
+    const points = [cell(-2, 0.2), cell(0, 0.1), cell(1, 60), cell(2, 90, 50)];
+    const broken = { points, ranked: [0, 1], breaking: { below: null, above: 2 } };
+    const { headline, remarks } = describeFinding({ ...base, dose: dose(broken) });
+    expect(headline).toMatch(/from strength −2 to \+1, .* from 0\.2 to 60\.0: a gain of 59\.8 points/);
+    expect(remarks).toEqual([
+      'Mean coherence is below 75 at strength +2.',
+      "Unsteered, the score is 0.1: strengths below 0 have nothing to take away, and Spearman's correlation is that of the others.",
+    ]);
+  });
+
   it.each([
     ['breaks', { coherent: false }, /but not without breaking its text/],
-    ['uneven', { steers: false, spearman: 0.5 }, /moves tiny, but not evenly/],
-    ['none', { steers: false, gain: 4 }, /does not steer tiny more than chance.*a gain of 4\.0 points/],
-    ['opposite', { steers: false, gain: -20, spearman: -1 }, /the wrong way.*gain of −20\.0/],
+    ['uneven', { steers: false, spearman: 0.5 }, /moves tiny, but not evenly.*\(Spearman 0\.50\)/],
+    [
+      'none',
+      { steers: false, gain: 4, points: [cell(-2, 50), cell(2, 54)] },
+      /does not steer tiny more than chance.*a gain of 4\.0 points/,
+    ],
+    [
+      'opposite',
+      { steers: false, gain: -20, points: [cell(-2, 60), cell(2, 40)] },
+      /the wrong way.*gain of −20\.0/,
+    ],
     ['unmeasured', { gain: null }, /cannot be said: too few of the texts could be scored/],
     ['unmeasured', { random_interval: null }, /cannot be said/],
-  ] as const)('says so where a vector is not plainly good: %s', (verdict, changes, headline) => {
-    const finding = describeFinding({ ...base, dose: dose(changes) });
-    expect(finding.verdict).toBe(verdict);
-    expect(finding.headline).toMatch(headline);
-  });
+  ] as [string, Partial<DoseResponse>, RegExp][])(
+    'says so where a vector is not plainly good: %s',
+    (verdict, changes, headline) => {
+      const finding = describeFinding({ ...base, dose: dose(changes) });
+      expect(finding.verdict).toBe(verdict);
+      expect(finding.headline).toMatch(headline);
+    },
+  );
 
   it('says that nothing was measured', () => {
     expect(describeFinding({ ...base, dose: null })).toMatchObject({

@@ -1,4 +1,4 @@
-import type { DoseResponse, Sweep } from '../store/result-schema.ts';
+import type { Cell, DoseResponse, Sweep } from '../store/result-schema.ts';
 import { fixed, signed } from '../util/html.ts';
 
 /** Whether a vector steers, in words. */
@@ -52,19 +52,19 @@ function verdictOf(dose: DoseResponse, gain: number, interval: { lower: number; 
 }
 
 function headlineOf(input: FindingInput, dose: DoseResponse, verdict: Measured): string {
-  const [low, high] = [dose.points[0]!, dose.points.at(-1)!];
+  const [low, high] = verdict === 'steers' ? coherentEnds(dose) : [dose.points[0]!, dose.points.at(-1)!];
   const where = `At layer ${dose.layer}, going from strength ${signed(low.strength)} to ${signed(high.strength)}`;
   const change = `the mean ${input.trait} score goes from ${fixed(low.score)} to ${fixed(high.score)}`;
   const interval = dose.random_interval!;
   const random = `95 % of random directions of the same norm would gain between ${fixed(interval.lower)} and ${fixed(interval.upper)}`;
-  const gain = `a gain of ${fixed(dose.gain)} points`;
+  const gain = `a gain of ${fixed((high.score ?? 0) - (low.score ?? 0))} points`;
   switch (verdict) {
     case 'steers':
       return `The ${input.trait} vector steers ${input.model}. ${where}, ${change}: ${gain}, where ${random}.`;
     case 'breaks':
       return `The ${input.trait} vector steers ${input.model}, but not without breaking its text. ${where}, ${change}: ${gain}, where ${random}.`;
     case 'uneven':
-      return `The ${input.trait} vector moves ${input.model}, but not evenly. ${where}, ${change}: ${gain}, where ${random}; between the ends the score does not rise with the strength.`;
+      return `The ${input.trait} vector moves ${input.model}, but not evenly. ${where}, ${change}: ${gain}, where ${random}; between the ends the score does not rise with the strength (Spearman ${fixed(dose.spearman, 2)}).`;
     case 'opposite':
       return `The ${input.trait} vector moves ${input.model} the wrong way. ${where}, ${change}: ${gain}, where ${random}.`;
     case 'none':
@@ -72,6 +72,14 @@ function headlineOf(input: FindingInput, dose: DoseResponse, verdict: Measured):
     default:
       return verdict satisfies never;
   }
+}
+
+/** The lowest and the highest strength between which text stays whole. */
+function coherentEnds({ points, breaking }: DoseResponse): [Cell, Cell] {
+  const whole = points.filter(
+    ({ strength }) => strength > (breaking.below ?? -Infinity) && strength < (breaking.above ?? Infinity),
+  );
+  return [whole[0]!, whole.at(-1)!];
 }
 
 function doseRemarks({ dose }: FindingInput): string[] {
@@ -82,6 +90,13 @@ function doseRemarks({ dose }: FindingInput): string[] {
   if (broken.length > 0) {
     const strengths = broken.map(({ strength }) => signed(strength)).join(', ');
     remarks.push(`Mean coherence is below ${dose.coherence_floor} at strength ${strengths}.`);
+  }
+  const zero = dose.points.find(({ strength }) => strength === 0);
+  const sides = dose.points.filter(({ strength }) => strength < 0 && !dose.ranked.includes(strength));
+  if (zero !== undefined && sides.some(({ coherence }) => (coherence ?? 0) >= dose.coherence_floor)) {
+    remarks.push(
+      `Unsteered, the score is ${fixed(zero.score)}: strengths below 0 have nothing to take away, and Spearman's correlation is that of the others.`,
+    );
   }
   if (unscored > 0)
     remarks.push(`${unscored} texts of the dose response could not be scored and are left out of its means.`);

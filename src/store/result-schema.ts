@@ -75,7 +75,9 @@ export const doseSchema = z.object({
   chosen: cellSchema.nullable(),
   /** The strengths nearest to 0 on either side whose coherence is below the floor; null where there is none. */
   breaking: z.object({ below: z.number().nullable(), above: z.number().nullable() }),
-  /** Of strength and mean score over the points between the breaking ones; null where the scores do not vary. */
+  /** Strengths between the breaking ones, on the sides on which the unsteered score leaves room. */
+  ranked: z.array(z.number()),
+  /** Of strength and mean score over the ranked strengths; null where the scores do not vary. */
   spearman: z.number().nullable(),
   /** Mean score at the highest strength minus that at the lowest. */
   gain: z.number().nullable(),
@@ -91,7 +93,7 @@ export const doseSchema = z.object({
   coherence_floor: z.number(),
   /** Spearman at least 0.9, and a gain above the interval of random directions. */
   steers: z.boolean(),
-  /** Whether every point's coherence reaches the floor. */
+  /** Whether the gain between the breaking strengths alone is above the interval of random directions. */
   coherent: z.boolean(),
 });
 export type DoseResponse = z.infer<typeof doseSchema>;
