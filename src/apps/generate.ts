@@ -15,7 +15,7 @@ import type { ChatMessage } from '../model/chat-template.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { defined } from '../util/defined.ts';
-import { encodeConversationRow } from '../persona/projection/rows.ts';
+import { steeredHistory } from '../persona/steering/history.ts';
 import { resolveSteering } from '../persona/steering/resolve.ts';
 import type { SteeringSpec } from '../persona/steering/spec.ts';
 import { requireTokenizer } from './messages.ts';
@@ -109,25 +109,12 @@ async function steeredRow(
   const all = [...interventions, ...(resolved?.interventions ?? [])];
   const { notes } = planInterventions(all, checkpoint.config, checkpoint.tokenizer !== null);
   const prompt =
-    resolved?.history === 'steered'
-      ? steeredHistory(input, checkpoint)
+    resolved?.history === 'steered' && 'messages' in input
+      ? steeredHistory(checkpoint, input.messages)
       : { ids: encodeInput(input, checkpoint) };
   return {
     row: { ...prompt, interventions: all },
     notes: [...new Set([...(resolved?.notes ?? []), ...notes])],
-  };
-}
-
-/** A conversation's prompt, with its earlier replies marked as steered. */
-function steeredHistory(
-  input: GenerateInput,
-  checkpoint: Checkpoint,
-): Pick<GenerateRow, 'ids' | 'steeredReplies'> {
-  if (!('messages' in input)) return { ids: encodeInput(input, checkpoint) };
-  const { ids, turns } = encodeConversationRow(checkpoint, input.messages);
-  return {
-    ids,
-    steeredReplies: turns.filter(({ pending }) => !pending).map(({ start, end }) => ({ start, end })),
   };
 }
 

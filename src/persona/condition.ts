@@ -80,12 +80,6 @@ export function summarise(
   vector: PersonaVector,
 ): Cell {
   const { id, direction, draw, layer, strength, coef } = condition;
-  const questions = chunksOf(scores, samples);
-  const traits = questions.map((replies) => replies.flatMap(({ trait }) => (trait === null ? [] : [trait])));
-  const coherences = questions.map((replies) =>
-    replies.flatMap(({ coherence }) => (coherence === null ? [] : [coherence])),
-  );
-  const [score, coherence] = [groupedMean(traits), groupedMean(coherences)];
   const norm = layer === null ? null : coef * vector.norm(layer);
   const residual = layer === null ? undefined : vector.metadata.residualNorms?.[layer];
   return {
@@ -97,6 +91,25 @@ export function summarise(
     coef,
     norm,
     fraction: norm === null || residual === undefined || residual === 0 ? null : norm / residual,
+    ...measuredOf(scores, samples),
+  };
+}
+
+/** What a cell has measured: mean scores with their intervals, and of how many texts. */
+export type Measured = Pick<
+  Cell,
+  'score' | 'lower' | 'upper' | 'coherence' | 'coherence_lower' | 'coherence_upper' | 'rollouts' | 'unscored'
+>;
+
+/** Means over scores in planned order, with intervals that draw whole questions, of `samples` scores each, again. */
+export function measuredOf(scores: readonly Scores[], samples: number): Measured {
+  const questions = chunksOf(scores, samples);
+  const traits = questions.map((replies) => replies.flatMap(({ trait }) => (trait === null ? [] : [trait])));
+  const coherences = questions.map((replies) =>
+    replies.flatMap(({ coherence }) => (coherence === null ? [] : [coherence])),
+  );
+  const [score, coherence] = [groupedMean(traits), groupedMean(coherences)];
+  return {
     score: score.mean,
     lower: score.lower,
     upper: score.upper,

@@ -6,8 +6,9 @@ import type { NewRollout, RolloutStore } from '../store/rollout-store.ts';
 import { AsyncQueue } from '../util/async-queue.ts';
 import { judgeRollouts } from './judge-rollouts.ts';
 import type { JudgeProvider } from './judge.ts';
-import { encodePrompt, requireTokenizer } from './prompt.ts';
+import { encodePrompt, requireTokenizer, thinkingOff, toMessages } from './prompt.ts';
 import type { PlannedRollout, Sampling } from './rollouts.ts';
+import { steeredHistory } from './steering/history.ts';
 import type { Trait } from './trait.ts';
 
 export interface MakeRolloutsOptions {
@@ -131,13 +132,16 @@ function generateOptions(options: MakeRolloutsOptions): GenerateOptions {
 function encodeRows(options: MakeRolloutsOptions, indices: readonly number[]): GenerateRow[] {
   const prompts = new Map<string, readonly number[]>();
   return indices.map((index) => {
-    const { system, question, turns = [], stream, interventions } = options.plan[index]!;
+    const { system, question, turns = [], history, stream, interventions } = options.plan[index]!;
+    const steered = { key: stream, ...(interventions === undefined ? {} : { interventions }) };
+    const { checkpoint } = options.model;
+    const text = { system, question, turns };
+    if (history === 'steered')
+      return { ...steeredHistory(checkpoint, toMessages(text), thinkingOff(checkpoint)), ...steered };
     const name = JSON.stringify([system, question, turns]);
-    const ids =
-      prompts.get(name) ??
-      encodePrompt(options.model.checkpoint, options.trait, { system, question, turns }).ids;
+    const ids = prompts.get(name) ?? encodePrompt(checkpoint, options.trait, text).ids;
     prompts.set(name, ids);
-    return { ids, key: stream, ...(interventions === undefined ? {} : { interventions }) };
+    return { ids, ...steered };
   });
 }
 

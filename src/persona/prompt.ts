@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts';
-import { encodeChat, encodePlain } from '../model/chat.ts';
+import { type ChatOptions, encodeChat, encodePlain } from '../model/chat.ts';
 import type { ChatMessage, ChatTemplate } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { thinkTokensOf } from '../model/thinking.ts';
@@ -63,16 +63,32 @@ export function encodePrompt(
     const slots = { system: text.system ?? '', question: text.question };
     return { ids: encodePlain(tokenizer, plainTemplateOf(trait), slots), systemMerged: false };
   }
-  const messages: ChatMessage[] = [...turns, { role: 'user', content: text.question }];
-  if (text.system !== null) messages.unshift({ role: 'system', content: text.system });
-  return encodeMessages(parts, messages);
+  return encodeMessages(parts, toMessages(text));
+}
+
+/** A question with what comes before it, as a conversation. */
+export function toMessages({
+  system,
+  question,
+  turns = [],
+}: {
+  readonly system: string | null;
+  readonly question: string;
+  readonly turns?: readonly ChatMessage[];
+}): ChatMessage[] {
+  const opening: ChatMessage[] = system === null ? [] : [{ role: 'system', content: system }];
+  return [...opening, ...turns, { role: 'user', content: question }];
 }
 
 /** Ids of a conversation up to the opening of the next reply, with thinking off where the template knows how. */
 export function encodeMessages(parts: PromptParts, messages: readonly ChatMessage[]): Prompt {
-  const switches = parts.chatTemplate !== null && canSwitchThinking(parts.chatTemplate);
-  const off = { templateVariables: { enable_thinking: false } };
-  return encodeChat(parts, messages, switches ? off : {});
+  return encodeChat(parts, messages, thinkingOff(parts));
+}
+
+/** What switches thinking off, where the template knows how. */
+export function thinkingOff({ chatTemplate }: Pick<PromptParts, 'chatTemplate'>): ChatOptions {
+  const switches = chatTemplate !== null && canSwitchThinking(chatTemplate);
+  return switches ? { templateVariables: { enable_thinking: false } } : {};
 }
 
 /** How prompts are spelled, for the recipe: the checkpoint's fingerprint covers its weights only. */

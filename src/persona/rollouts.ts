@@ -11,6 +11,8 @@ export interface PlannedRollout {
   readonly question: string;
   /** Turns between the system prompt and the question; chat models only. */
   readonly turns?: readonly ChatMessage[];
+  /** Whether its replies among `turns` are read steered, as in a cache that is kept; default: clean. */
+  readonly history?: 'clean' | 'steered';
   /** Names the random numbers; rows of one name differ by their prompt and interventions alone. */
   readonly stream: string;
   /** Rows that share this very list also share their prefill. */

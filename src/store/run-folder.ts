@@ -32,6 +32,10 @@ export const runFiles = {
   dose: 'dose-response.json',
   shots: 'shots.jsonl',
   monitoring: 'monitoring.json',
+  ordinary: 'ordinary-rollouts.jsonl',
+  treated: 'treated-rollouts.jsonl',
+  equal: 'equal-rollouts.jsonl',
+  steering: 'steering.json',
   heldOutRollouts: 'held-out-rollouts.jsonl',
   heldOutActivations: 'held-out-activations.safetensors',
   heldOut: 'projections.json',
@@ -45,6 +49,11 @@ export type RunFile = keyof typeof runFiles;
 export function judgementFile(judge: string): string {
   const name = judge.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
   return join('judgements', `${name.slice(0, 96)}-${sha256(judge).slice(0, 8)}.jsonl`);
+}
+
+/** Name of the file of one turn of conversations, counted from 1. */
+export function turnFile(turn: number): string {
+  return `turn-${turn}.jsonl`;
 }
 
 /** Path below a run of what another protocol was measured to do; a folder with a recipe of its own. */

@@ -3,9 +3,9 @@ import type { Intervention, TokenEvent } from '../../engine/types.ts';
 import { DataError, UsageError } from '../../errors.ts';
 import type { ChatMessage } from '../../model/chat-template.ts';
 import { requireChat } from '../../model/chat.ts';
-import { encodeMessages } from '../../persona/prompt.ts';
-import { encodeConversationRow } from '../../persona/projection/rows.ts';
+import { encodeMessages, thinkingOff } from '../../persona/prompt.ts';
 import type { Watched } from '../../persona/projection/watch.ts';
+import { steeredHistory } from '../../persona/steering/history.ts';
 import { resolveSteering, type ResolvedSteering } from '../../persona/steering/resolve.ts';
 import { crossTraitReport, type CrossTrait } from '../../persona/steering/cross-trait.ts';
 import type { SteeringEntry, SteeringSpec } from '../../persona/steering/spec.ts';
@@ -178,12 +178,8 @@ export class ChatSession {
 
   private promptOf(messages: readonly ChatMessage[], steering: ResolvedSteering | null) {
     const { checkpoint } = this.settings.model;
-    if (steering?.history !== 'steered') return { ids: encodeMessages(checkpoint, messages).ids };
-    const { ids, turns } = encodeConversationRow(checkpoint, messages);
-    return {
-      ids,
-      steeredReplies: turns.filter(({ pending }) => !pending).map(({ start, end }) => ({ start, end })),
-    };
+    if (steering?.history === 'steered') return steeredHistory(checkpoint, messages, thinkingOff(checkpoint));
+    return { ids: encodeMessages(checkpoint, messages).ids };
   }
 }
 

@@ -1,17 +1,15 @@
 import type { LanguageModel } from '../../engine/model.ts';
 import { DataError, UsageError } from '../../errors.ts';
+import type { Checkpoint } from '../../model/checkpoint.ts';
 import { checkpointFingerprint } from '../../model/fingerprint.ts';
-import { openRolloutStore } from '../../store/rollout-store.ts';
 import type { ScoredRollout } from '../../store/rollout-schema.ts';
-import { type OpenFolder, openFolder, type RunFile } from '../../store/run-folder.ts';
+import { openFolder } from '../../store/run-folder.ts';
 import { directionHash } from '../../training/directions.ts';
 import { dot } from '../../util/vectors.ts';
 import { randomDirection } from '../condition.ts';
 import type { JudgeProvider } from '../judge.ts';
-import { makeRollouts } from '../make-rollouts.ts';
 import { watch } from '../projection/watch.ts';
 import { encodePrompt } from '../prompt.ts';
-import type { PlannedRollout } from '../rollouts.ts';
 import type { Trait } from '../trait.ts';
 import type { PersonaVector } from '../vector.ts';
 import { gradedPrompts } from './graded-prompts.ts';
@@ -26,6 +24,7 @@ import {
 } from './monitoring-plan.ts';
 import { renderMonitoringReport } from './monitoring-report.ts';
 import { type MethodResult, type MonitoringPoint, overallR, summariseMethod } from './monitoring-results.ts';
+import { plannedRollouts } from './planned-rollouts.ts';
 
 export interface MonitoringOptions {
   readonly model: LanguageModel;
@@ -64,6 +63,11 @@ export interface MonitoringExperiment {
   readonly notes: readonly string[];
 }
 
+/** Longest reply, so that exemplars have room before it. */
+export function monitoringMaxTokens({ config }: Pick<Checkpoint, 'config'>): number {
+  return Math.min(1000, Math.floor(config.maxPositions / 4));
+}
+
 /**
  * The paper's monitoring experiment: how well the projection of the last prompt token foretells the trait in the reply,
  * over graded system prompts and over exemplars in the context.
@@ -81,7 +85,7 @@ export async function monitoringExperiment(options: MonitoringOptions): Promise<
       `Expected a chat model, since system prompts and turns are varied; ${model.checkpoint.id} is none.`,
     );
   const { layer, pooling } = watch(vector, model.checkpoint, { layer: options.layer });
-  const maxTokens = options.maxTokens ?? Math.min(1000, Math.floor(model.checkpoint.config.maxPositions / 4));
+  const maxTokens = options.maxTokens ?? monitoringMaxTokens(model.checkpoint);
   const prompts = options.prompts ?? gradedPrompts(model.checkpoint, trait);
   const folder = await openFolder(options.out, {
     experiment: 'monitoring',
@@ -100,16 +104,17 @@ export async function monitoringExperiment(options: MonitoringOptions): Promise<
     seed,
   });
   try {
-    const scene: Scene = { ...options, folder, sampling: { maxTokens, temperature: 1, topP: 1, seed } };
+    const scene = { ...options, sampling: { maxTokens, temperature: 1, topP: 1, seed } };
+    const exemplars = planShots(model.checkpoint, trait);
     const shots = chooseShots(
-      await rollouts(scene, 'shots', planShots(model.checkpoint, trait)),
+      await plannedRollouts(scene, folder.file('shots'), 'shots', exemplars),
       shotCounts.at(-1)!,
     );
     const all = monitoringConditions(prompts, shots);
     const conditions = all.filter((one) => fits(one, { checkpoint: model.checkpoint, trait, maxTokens }));
     const plan = planMonitoring(conditions, trait.evaluationQuestions, samples);
-    const rows = await rollouts(scene, 'rollouts', plan);
-    const measured = await measure(scene, conditions, rows, { layer, samples });
+    const rows = await plannedRollouts(scene, folder.file('rollouts'), 'rollouts', plan);
+    const measured = await measure(options, conditions, rows, { layer, samples });
     const notes = leftOut(all, conditions, shots.length);
     const result = {
       trait: trait.name,
@@ -125,45 +130,6 @@ export async function monitoringExperiment(options: MonitoringOptions): Promise<
     return result;
   } finally {
     await folder.close();
-  }
-}
-
-interface Scene extends MonitoringOptions {
-  readonly folder: OpenFolder;
-  readonly sampling: {
-    readonly maxTokens: number;
-    readonly temperature: number;
-    readonly topP: number;
-    readonly seed: number;
-  };
-}
-
-/** A plan's rollouts, made and judged as far as they are missing. */
-async function rollouts(
-  scene: Scene,
-  file: RunFile,
-  plan: readonly PlannedRollout[],
-): Promise<readonly ScoredRollout[]> {
-  const { model, trait, judge, sampling, signal, folder, onProgress } = scene;
-  const keys = plan.map(({ key }) => key);
-  const store = await openRolloutStore({ rows: folder.file(file), activations: null, keys });
-  try {
-    await makeRollouts({
-      model,
-      trait,
-      plan,
-      store,
-      judge,
-      sampling,
-      capture: [],
-      keepThoughts: false,
-      ...(signal && { signal }),
-      onProgress: (phase, done) =>
-        onProgress?.(phase === 'judge' ? `judging ${file}` : file, done, plan.length),
-    });
-    return store.scored();
-  } finally {
-    await store.close();
   }
 }
 
@@ -187,7 +153,7 @@ function pointOf(
 
 /** The state before every reply, on the vector at all layers and on random directions at its own. */
 async function measure(
-  { model, trait, vector, seed = 0, randomDirections = 200, signal }: Scene,
+  { model, trait, vector, seed = 0, randomDirections = 200, signal }: MonitoringOptions,
   conditions: readonly MonitoringCondition[],
   rows: readonly ScoredRollout[],
   { layer, samples }: { readonly layer: number; readonly samples: number },

@@ -1,23 +1,26 @@
 import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
-import type { Dtype } from '../../../engine/model.ts';
 import type { MonitoringExperiment } from '../../../persona/experiments/monitoring.ts';
 import type { Correlation } from '../../../persona/experiments/monitoring-results.ts';
+import type { Trait } from '../../../persona/trait.ts';
 import { defined } from '../../../util/defined.ts';
 import { blockOption, dtypeOption, modelArgument, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
 import { addOptions } from '../../extract-flags.ts';
-import { checkFlaggedJudge, type JudgeFlags, judgeFlags, openFlaggedJudge } from '../../judge-flags.ts';
-import { createProgress, noteBeside } from '../../progress.ts';
+import { printEstimate } from '../../dry-run.ts';
+import { judgeFlags } from '../../judge-flags.ts';
 import { columns, shortPath, table } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
+import {
+  addTraitOptions,
+  dryRunScene,
+  experimentDryRunFlags,
+  type TraitExperimentFlags,
+  withTraitScene,
+} from './scene.ts';
 
-type Flags = JudgeFlags & {
-  readonly trait: string;
-  readonly traitSet?: string | undefined;
-  readonly vector?: string | undefined;
-  readonly vectors?: string | undefined;
+type Flags = TraitExperimentFlags & {
   readonly layer?: number | undefined;
   readonly prompts?: string | undefined;
   readonly out?: string | undefined;
@@ -25,8 +28,6 @@ type Flags = JudgeFlags & {
   readonly maxTokens?: number | undefined;
   readonly randomDirections?: number | undefined;
   readonly seed?: number | undefined;
-  readonly dtype?: Dtype | undefined;
-  readonly block?: 32 | 128 | undefined;
   readonly json?: true | undefined;
 };
 
@@ -36,11 +37,9 @@ export function monitoringExperimentCommand({ signal }: CommandContext): Command
     .description(
       'correlate the projection before a reply with the trait in it, over graded prompts and exemplars',
     )
-    .addArgument(modelArgument)
-    .requiredOption('--trait <name>', 'a trait that ships with the package, or a trait file')
-    .option('--trait-set <name>', 'set of shipped traits that the name is looked for in')
-    .option('--vector <name>', "vector by file, run folder or name (default: the trait's name)")
-    .option('--vectors <dir>', 'folder of vectors (default: runs)')
+    .addArgument(modelArgument);
+  addTraitOptions(command);
+  command
     .option('--prompts <file>', 'JSON list of eight system prompts, from discouraging to encouraging')
     .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/monitoring-TRAIT)');
   addOptions(command, [
@@ -63,9 +62,14 @@ export function monitoringExperimentCommand({ signal }: CommandContext): Command
     ...judgeFlags(),
     dtypeOption,
     blockOption,
+    ...experimentDryRunFlags,
   ]);
   return command.option('--json', 'print the result as JSON').action(async (modelName) => {
     const flags = command.opts() as unknown as Flags;
+    if (flags.dryRun === true) {
+      await estimate(modelName, flags);
+      return;
+    }
     const { result, out } = await run(modelName, flags, signal);
     if (flags.json === true) printJson({ ...result, run: out });
     else print(describe(result, out));
@@ -77,48 +81,32 @@ async function run(
   flags: Flags,
   signal: AbortSignal,
 ): Promise<{ readonly result: MonitoringExperiment; readonly out: string }> {
-  await checkFlaggedJudge(flags);
-  const [
-    { loadFromCheckpoint },
-    { loadCheckpoint },
-    { resolveTrait },
-    { loadVector },
-    { monitoringExperiment },
-    prompts,
-  ] = await Promise.all([
-    import('../../../engine/load.ts'),
-    import('../../../model/checkpoint.ts'),
-    import('../../../persona/trait.ts'),
-    import('../../../persona/vector-folder.ts'),
+  const [{ monitoringExperiment }, prompts] = await Promise.all([
     import('../../../persona/experiments/monitoring.ts'),
     readPrompts(flags.prompts),
   ]);
-  const checkpoint = await loadCheckpoint(modelName);
-  const trait = await resolveTrait(flags.trait, { set: flags.traitSet, modelFolder: checkpoint.folder });
-  const vector = await loadVector(flags.vector ?? trait.name, { folder: flags.vectors });
-  const progress = createProgress({ unit: 'replies' });
-  const tell = (line: string): void => noteBeside(progress, line);
-  const { dtype, block: blockSize, layer, samples, maxTokens, randomDirections, seed } = flags;
-  const model = await loadFromCheckpoint(checkpoint, { ...defined({ dtype, blockSize }), onNotice: tell });
-  const judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: tell });
-  const out = flags.out ?? join(flags.vectors ?? 'runs', `monitoring-${trait.name}`);
-  try {
-    const result = await monitoringExperiment({
-      model,
-      trait,
-      vector,
-      judge: judges.forTrait(trait),
-      out,
-      ...defined({ prompts, layer, samples, maxTokens, randomDirections, seed }),
-      signal,
-      onProgress: (step, done, total) => progress.update(step, done, total),
-    });
-    return { result, out };
-  } finally {
-    progress.end();
-    await judges.close();
-    await model.close();
-  }
+  const { layer, samples, maxTokens, randomDirections, seed } = flags;
+  return withTraitScene(modelName, flags, async (scene) => {
+    const out = outOf(flags, scene.trait);
+    const given = defined({ prompts, layer, samples, maxTokens, randomDirections, seed });
+    return { result: await monitoringExperiment({ ...scene, ...given, out, signal }), out };
+  });
+}
+
+async function estimate(modelName: string, flags: Flags): Promise<void> {
+  const [scene, prompts, { estimateMonitoringExperiment }] = await Promise.all([
+    dryRunScene(modelName, flags),
+    readPrompts(flags.prompts),
+    import('../../../apps/estimate-experiments.ts'),
+  ]);
+  const { samples, maxTokens } = flags;
+  const out = outOf(flags, scene.trait);
+  const given = { ...scene, ...defined({ prompts, samples, maxTokens }), out };
+  printEstimate(await estimateMonitoringExperiment(given), flags.json === true);
+}
+
+function outOf({ out, vectors = 'runs' }: Flags, trait: Pick<Trait, 'name'>): string {
+  return out ?? join(vectors, `monitoring-${trait.name}`);
 }
 
 async function readPrompts(file: string | undefined): Promise<string[] | undefined> {
