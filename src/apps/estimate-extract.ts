@@ -5,20 +5,13 @@ import { type ExtractOptions, type Settings, settle } from '../persona/extract-o
 import { type ExtractPlan, planExtract } from '../persona/extract-plans.ts';
 import { encodeGiven } from '../persona/import-rollouts.ts';
 import type { JudgeProvider } from '../persona/judge.ts';
-import { encodePrompt } from '../persona/prompt.ts';
 import { runFiles } from '../store/run-folder.ts';
 import { defined } from '../util/defined.ts';
 import { freeBytes } from '../util/free-bytes.ts';
 import { assemble, type CountedStep, type Estimate, type JudgeEstimate } from './estimate.ts';
-import {
-  countReplies,
-  countTexts,
-  memoryFor,
-  type PlannedRow,
-  warnings,
-  weightsToQuantise,
-} from './estimate-parts.ts';
+import { countTexts, memoryFor, warnings, weightsToQuantise } from './estimate-parts.ts';
 import { findRate, type RateOptions } from './estimate-rate.ts';
+import { countRollouts, rolloutBytes } from './estimate-rollouts.ts';
 import { type PriceTable, priceOf } from './judge-prices.ts';
 
 export interface EstimateExtractOptions extends RateOptions {
@@ -49,7 +42,11 @@ export async function estimateExtract(options: EstimateExtractOptions): Promise<
   const measureOnly = options.measureOnly ?? false;
   const plans = planExtract(settings).filter(({ step }) => !measureOnly || step !== 'rollouts');
   const given = countGiven(settings);
-  const planned = countPlans(plans, settings, options.extract.batchRows);
+  const { maxTokens } = settings.sampling;
+  const planned = countRollouts(
+    plans.map(({ step, rollouts }) => ({ step, rollouts, maxTokens })),
+    { checkpoint, trait: settings.trait, batchRows: options.extract.batchRows },
+  );
   const steps = given === null ? planned : [given.step, ...planned];
   const { rate, notes } = await findRate(checkpoint, { dtype, blockSize }, options);
   const widest = steps.reduce((most, step) => (step.sideBySide > most.sideBySide ? step : most));
@@ -113,29 +110,6 @@ function countGiven({ given, model, trait, keepThoughts }: Settings<PlannedModel
   };
 }
 
-function countPlans(
-  plans: readonly ExtractPlan[],
-  { model, trait, sampling }: Settings<PlannedModel>,
-  batchRows: number | undefined,
-): CountedStep[] {
-  const { checkpoint } = model;
-  const encoded = new Map<string, readonly number[]>();
-  const encode = (system: string | null, question: string): readonly number[] => {
-    const name = JSON.stringify([system, question]);
-    const ids = encoded.get(name) ?? encodePrompt(checkpoint, trait, { system, question }).ids;
-    encoded.set(name, ids);
-    return ids;
-  };
-  return plans.map(({ step, rollouts }) => {
-    const rows = rollouts.map(({ system, question, interventions }): PlannedRow => {
-      return { ids: encode(system, question), group: interventions };
-    });
-    return countReplies(step, rows, { maxTokens: sampling.maxTokens, checkpoint, batchRows });
-  });
-}
-
-/** Of a reply in a file of rollouts: what is written beside its text and ids, and what a token takes as both. */
-const [rowBytes, tokenBytes] = [600, 10];
 /** Vector, report and the small files. */
 const restBytes = 1e6;
 
@@ -153,7 +127,7 @@ function runFolder(
   } as const;
   const texts = plans.map(({ step }, i) => ({
     name: runFiles[names[step]],
-    bytes: rowBytes * steps[i]!.rows + tokenBytes * steps[i]!.newTokens,
+    bytes: rolloutBytes(steps[i]!),
   }));
   const sampled = plans.find(({ step }) => step === 'rollouts')?.rollouts ?? [];
   const heldOut = plans.find(({ step }) => step === 'held-out')?.rollouts ?? [];

@@ -1,6 +1,7 @@
 import type { LanguageModel } from '../engine/model.ts';
 import { AbortError, DataError } from '../errors.ts';
 import type { Adapter } from '../model/adapter.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
 import { projectRows, type ProjectedRow } from '../persona/projection/project.ts';
 import { encodeConversationRow, type ProjectionRow } from '../persona/projection/rows.ts';
 import type { Watched } from '../persona/projection/watch.ts';
@@ -36,7 +37,7 @@ export async function* projectTranscripts(
   options: ProjectTranscriptsOptions,
 ): AsyncGenerator<ProjectedTranscript[]> {
   const { model, watched, signal, adapter } = options;
-  for await (const chunk of encodedChunks(options)) {
+  for await (const chunk of encodedChunks({ ...options, checkpoint: model.checkpoint })) {
     const rows = chunk.map(({ row }) => row);
     const results: ProjectedTranscript[] = [];
     for await (const projected of projectRows(model, watched, rows, { signal, adapter }))
@@ -46,22 +47,33 @@ export async function* projectTranscripts(
   }
 }
 
-type Encoded = Omit<ProjectedTranscript, 'projected'>;
+/** A conversation as tokens. */
+export type EncodedTranscript = Omit<ProjectedTranscript, 'projected'>;
 
-async function* encodedChunks({
-  model,
+type EncodeTranscriptsOptions = Pick<ProjectTranscriptsOptions, 'input' | 'isDone' | 'onBad'> & {
+  readonly checkpoint: Checkpoint;
+};
+
+/** The conversations of a file as tokens, in its order; errors as `projectTranscripts`. */
+export async function* encodeTranscripts({
+  checkpoint,
   input,
   isDone,
   onBad,
-}: ProjectTranscriptsOptions): AsyncGenerator<Encoded[]> {
-  let chunk: Encoded[] = [];
-  let tokens = 0;
+}: EncodeTranscriptsOptions): AsyncGenerator<EncodedTranscript> {
   for await (const transcript of readTranscripts(input, { onBad })) {
     if (isDone?.(transcript.line) === true) continue;
-    const row = encodeOr(transcript, model, onBad);
-    if (row === null) continue;
-    chunk.push({ transcript, row });
-    tokens += row.ids.length;
+    const row = encodeOr(transcript, checkpoint, onBad);
+    if (row !== null) yield { transcript, row };
+  }
+}
+
+async function* encodedChunks(options: EncodeTranscriptsOptions): AsyncGenerator<EncodedTranscript[]> {
+  let chunk: EncodedTranscript[] = [];
+  let tokens = 0;
+  for await (const one of encodeTranscripts(options)) {
+    chunk.push(one);
+    tokens += one.row.ids.length;
     if (tokens < chunkTokens) continue;
     yield chunk;
     [chunk, tokens] = [[], 0];
@@ -72,7 +84,7 @@ async function* encodedChunks({
 /** The conversation's tokens; null where a fault of it went to `onBad`. */
 function encodeOr(
   { messages, where }: Transcript,
-  { checkpoint }: LanguageModel,
+  checkpoint: Checkpoint,
   onBad: ProjectTranscriptsOptions['onBad'],
 ): ProjectionRow | null {
   try {

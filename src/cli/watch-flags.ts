@@ -1,9 +1,18 @@
 import { Option } from '@commander-js/extra-typings';
 import type { Dtype, LanguageModel } from '../engine/model.ts';
 import type { DataError } from '../errors.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
 import type { Watched } from '../persona/projection/watch.ts';
 import { defined } from '../util/defined.ts';
 import { blockOption, dtypeOption, wholeNumber } from './arguments.ts';
+import {
+  type DryRunFlags,
+  dryRunOption,
+  noMeasureOption,
+  printEstimate,
+  rateOption,
+  toRateOptions,
+} from './dry-run.ts';
 import { note } from './terminal.ts';
 
 /** The flags of every command that projects on vectors. */
@@ -41,13 +50,14 @@ export interface WatchedModel {
   readonly watched: readonly Watched[];
 }
 
-/** Loads the vectors first, so that what is wrong with them is told before any weight is read. */
-export async function openWatched(
+/** The flags of a dry run of a command that projects on vectors. */
+export const watchDryRunFlags: readonly Option[] = [dryRunOption, rateOption, noMeasureOption];
+
+/** A model's files and the vectors that it would be watched by; no weight is read. */
+export async function readWatched(
   modelName: string,
   flags: WatchFlags,
-  onNotice: (line: string) => void,
-  purpose: 'generate' | 'one-pass' = 'generate',
-): Promise<WatchedModel> {
+): Promise<{ readonly checkpoint: Checkpoint; readonly watched: readonly Watched[] }> {
   const [{ loadCheckpoint }, { watchVectors }, { vectorNames }] = await Promise.all([
     import('../model/checkpoint.ts'),
     import('../persona/projection/watch.ts'),
@@ -62,13 +72,50 @@ export async function openWatched(
     );
   }
   const { layer, pool: pooling, vectors: folder } = flags;
-  const watched = await watchVectors(checkpoint, { vectors, folder, layer, pooling });
+  return { checkpoint, watched: await watchVectors(checkpoint, { vectors, folder, layer, pooling }) };
+}
+
+/** Loads the vectors first, so that what is wrong with them is told before any weight is read. */
+export async function openWatched(
+  modelName: string,
+  flags: WatchFlags,
+  onNotice: (line: string) => void,
+  purpose: 'generate' | 'one-pass' = 'generate',
+): Promise<WatchedModel> {
+  const { checkpoint, watched } = await readWatched(modelName, flags);
   const { loadFromCheckpoint } = await import('../engine/load.ts');
   const { dtype, block: blockSize } = flags;
   const model = await loadFromCheckpoint(checkpoint, { purpose, ...defined({ dtype, blockSize }), onNotice });
   if (flags.adapter === undefined) return { model, watched };
   const { adaptedModel } = await import('../engine/adapted-model.ts');
   return { model: await adaptedModel(model, flags.adapter), watched };
+}
+
+/** What projecting a file of conversations would take, printed. */
+export async function estimateWatched(
+  command: 'calibrate' | 'monitor',
+  modelName: string,
+  flags: WatchFlags &
+    DryRunFlags & {
+      readonly input: string;
+      readonly out: string;
+      readonly skipBad?: true | undefined;
+      readonly json?: true | undefined;
+    },
+): Promise<void> {
+  const { checkpoint, watched } = await readWatched(modelName, flags);
+  const { estimateTranscripts } = await import('../apps/estimate-transcripts.ts');
+  const { dtype, block: blockSize, input, out: output } = flags;
+  const estimate = await estimateTranscripts({
+    ...toRateOptions(flags),
+    ...defined({ dtype, blockSize, onBad: onBadConversation(flags.skipBad === true) }),
+    command,
+    checkpoint,
+    vectors: watched.length,
+    input,
+    output,
+  });
+  printEstimate(estimate, flags.json === true);
 }
 
 /** `--skip-bad`, of commands that read conversations. */

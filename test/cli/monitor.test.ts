@@ -96,6 +96,9 @@ describe('persona calibrate and persona monitor', () => {
       '{"messages":',
       '{"messages":[{"role":"user","content":""}]}',
       '{"messages":[{"role":"bot","content":"a"}]}',
+      '{"messages":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"1"}]}]}',
+      '{"messages":[{"role":"user","content":"a"},{"role":"system","content":"b"}]}',
+      '{"text":"a"}',
     ];
     const long = JSON.stringify({ messages: [{ role: 'user', content: 'word '.repeat(100_000) }] });
     await writeFile(at('mixed.jsonl'), `${bad.join('\n')}\n${long}\n${talk('good', 1)}`);
@@ -105,8 +108,41 @@ describe('persona calibrate and persona monitor', () => {
     expect(refused.stderr).toMatch(/mixed\.jsonl", line 1: expected one JSON object/);
     const skipped = await runCli([...args, '--skip-bad', '--json']);
     expect(skipped.code).toBe(0);
-    expect(JSON.parse(skipped.stdout)).toMatchObject({ conversations: 1, skipped: 4 });
-    expect(skipped.stderr).toMatch(/line 4: expected at most \d+ tokens \(the model's context\), got \d+/);
+    expect(JSON.parse(skipped.stdout)).toMatchObject({ conversations: 1, skipped: bad.length + 1 });
+    const told = skipped.stderr.trim().split('\n');
+    const sentences = [
+      /line 1: expected one JSON object/,
+      /line 2: expected message 1 \(user\) to say something, got an empty text/,
+      /line 3: expected message 1 to be of one of the roles system, .*, got "bot"/,
+      /line 4: expected message 2 to be text, got tool calls/,
+      /line 5: expected the system message to come first, got one as message 2/,
+      /line 6: expected "messages" \(OpenAI\), "conversations" \(ShareGPT\) or "conversation"/,
+      /line 7: expected at most \d+ tokens \(the model's context\), got \d+/,
+    ];
+    expect(told).toHaveLength(sentences.length);
+    told.forEach((line, i) => expect(line).toMatch(sentences[i]!));
+    const few = await runCli([
+      ...['calibrate', model, '--input', at('mixed.jsonl'), '--out', at('few.json')],
+      ...vectors(),
+      '--skip-bad',
+    ]);
+    expect(few.code).toBe(2);
+    expect(few.stderr).toContain('expected at least 20 replies to calibrate on, got 1');
+  });
+
+  it('say what they would take, and write nothing', async () => {
+    for (const command of ['calibrate', 'monitor']) {
+      const out = at(`dry-${command}`);
+      const args = [command, model, '--input', at('chats.jsonl'), '--out', out, ...vectors()];
+      const { code, stdout } = await runCli([...args, '--dry-run', '--rate', '400', '--json']);
+      expect(code).toBe(0);
+      const estimate = JSON.parse(stdout) as { steps: object[]; seconds: number; prompt_tokens: number };
+      expect(estimate.steps).toEqual([
+        expect.objectContaining({ name: 'conversations', rows: 12, new_tokens: 0 }),
+      ]);
+      expect(estimate.seconds).toBeCloseTo(estimate.prompt_tokens / 400, 6);
+      expect(await readFile(out).catch(() => null)).toBeNull();
+    }
   });
 
   it.each([

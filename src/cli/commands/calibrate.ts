@@ -2,24 +2,28 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import type { DryRunFlags } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { columns } from '../render.ts';
 import { print, printJson } from '../terminal.ts';
 import {
+  estimateWatched,
   onBadConversation,
   openWatched,
   skipBadOption,
+  watchDryRunFlags,
   type WatchFlags,
   watchFlags,
 } from '../watch-flags.ts';
 
-type CalibrateFlags = WatchFlags & {
-  readonly input: string;
-  readonly out: string;
-  readonly skipBad?: true | undefined;
-  readonly json?: true | undefined;
-};
+type CalibrateFlags = WatchFlags &
+  DryRunFlags & {
+    readonly input: string;
+    readonly out: string;
+    readonly skipBad?: true | undefined;
+    readonly json?: true | undefined;
+  };
 
 /** `persona calibrate`: how ordinary conversations project on vectors. */
 export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts {
@@ -28,9 +32,13 @@ export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts
     .addArgument(modelArgument)
     .requiredOption('--input <file>', 'ordinary conversations: OpenAI, ShareGPT or assistant-axis')
     .option('--out <file>', 'the baseline to write', 'baseline.json');
-  addOptions(command, [...watchFlags(), skipBadOption]);
+  addOptions(command, [...watchFlags(), skipBadOption, ...watchDryRunFlags]);
   return command.option('--json', 'print the baseline as JSON').action(async (modelName) => {
     const flags = command.opts() as unknown as CalibrateFlags;
+    if (flags.dryRun === true) {
+      await estimateWatched('calibrate', modelName, flags);
+      return;
+    }
     const progress = createProgress({ unit: 'conversations' });
     const tell = (line: string): void => noteBeside(progress, line);
     const { model, watched } = await openWatched(modelName, flags, tell);
@@ -43,6 +51,7 @@ export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts
         output: flags.out,
         onBad: onBadConversation(flags.skipBad === true, tell),
         signal,
+        onProgress: (done) => progress.update('conversations', done, Infinity),
       });
       progress.end();
       if (flags.json === true) {

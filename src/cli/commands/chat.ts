@@ -11,6 +11,7 @@ import { decimal, modelArgument, wholeNumber } from '../arguments.ts';
 import { barLine, sideBySide } from '../chat-view.ts';
 import type { CommandContext } from '../context.ts';
 import { addOptions } from '../extract-flags.ts';
+import { createLiveLine } from '../live-line.ts';
 import { columns } from '../render.ts';
 import { note, print, printable } from '../terminal.ts';
 import { type WatchFlags, watchFlags } from '../watch-flags.ts';
@@ -193,15 +194,19 @@ async function act(line: ChatLine, chat: OpenChat, signal: AbortSignal): Promise
 
 async function say(text: string, chat: OpenChat, signal: AbortSignal): Promise<void> {
   let begun = false;
-  const reply = await chat.session.ask(
-    text,
-    (piece, before) => {
-      if (!begun && before.length > 0) print(bars('before', before, chat));
-      begun = true;
-      print(printable(piece));
-    },
-    signal,
-  );
+  const live = createLiveLine(process.stdout);
+  const reply = await chat.session
+    .ask(
+      text,
+      (piece, before, mean) => {
+        if (!begun && before.length > 0) print(bars('before', before, chat));
+        begun = true;
+        live.write(printable(piece));
+        if (mean !== null && mean.length > 0) live.show(bars('so far', mean, chat));
+      },
+      signal,
+    )
+    .finally(() => live.end());
   print('\n');
   if (reply.mean !== null && chat.watched.length > 0) print(bars('reply', reply.mean, chat));
   if (reply.finishReason === 'length') note('the reply was cut at --max-tokens');

@@ -2,13 +2,17 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../../errors.ts';
 
+function hasDryRun({ options }: CommandUnknownOpts): boolean {
+  return options.some(({ long }) => long === '--dry-run');
+}
+
 /** `persona estimate COMMAND …`: the command as it stands, with `--dry-run`. */
 export function estimateCommand(
   commands: readonly CommandUnknownOpts[],
   run: (args: readonly string[]) => Promise<void>,
 ): CommandUnknownOpts {
   const names = commands
-    .filter((command) => command.options.some((option) => option.long === '--dry-run'))
+    .filter((command) => [command, ...command.commands].some(hasDryRun))
     .map((command) => command.name());
   return (
     new Command('estimate')

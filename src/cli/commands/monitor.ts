@@ -4,31 +4,35 @@ import type { MonitorResult } from '../../apps/monitor.ts';
 import { FoundAlert } from '../alert.ts';
 import { decimal, modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import type { DryRunFlags } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { columns, table } from '../render.ts';
 import { print, printJson } from '../terminal.ts';
 import {
+  estimateWatched,
   onBadConversation,
   openWatched,
   skipBadOption,
+  watchDryRunFlags,
   type WatchFlags,
   watchFlags,
 } from '../watch-flags.ts';
 
-type MonitorFlags = WatchFlags & {
-  readonly input: string;
-  readonly out: string;
-  readonly report?: string | undefined;
-  readonly baseline?: string | undefined;
-  readonly reading: 'mean' | 'before';
-  readonly slack: number;
-  readonly limit: number;
-  readonly direction: 'up' | 'down' | 'both';
-  readonly failOnAlert?: true | undefined;
-  readonly skipBad?: true | undefined;
-  readonly json?: true | undefined;
-};
+type MonitorFlags = WatchFlags &
+  DryRunFlags & {
+    readonly input: string;
+    readonly out: string;
+    readonly report?: string | undefined;
+    readonly baseline?: string | undefined;
+    readonly reading: 'mean' | 'before';
+    readonly slack: number;
+    readonly limit: number;
+    readonly direction: 'up' | 'down' | 'both';
+    readonly failOnAlert?: true | undefined;
+    readonly skipBad?: true | undefined;
+    readonly json?: true | undefined;
+  };
 
 /** `persona monitor`: conversations turn by turn, and where they drift. */
 export function monitorCommand({ signal }: CommandContext): CommandUnknownOpts {
@@ -52,9 +56,14 @@ export function monitorCommand({ signal }: CommandContext): CommandUnknownOpts {
     new Option('--direction <name>', 'which way is a drift').choices(['up', 'down', 'both']).default('up'),
     new Option('--fail-on-alert', 'end with exit code 3 if any conversation drifts'),
     skipBadOption,
+    ...watchDryRunFlags,
   ]);
   return command.option('--json', 'print the summary as JSON').action(async (modelName) => {
     const flags = command.opts() as unknown as MonitorFlags;
+    if (flags.dryRun === true) {
+      await estimateWatched('monitor', modelName, flags);
+      return;
+    }
     const result = await runMonitor(modelName, flags, signal);
     if (flags.json === true) printJson(summaryOf(result));
     else print(describe(result, flags));
@@ -94,6 +103,7 @@ async function runMonitor(
       onBad: onBadConversation(flags.skipBad === true, tell),
       onConversation: report === null ? undefined : (row, one) => report.add(row, one),
       signal,
+      onProgress: (done) => progress.update('conversations', done, Infinity),
     });
     if (report !== null && flags.report !== undefined) {
       const scene = {
