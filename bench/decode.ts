@@ -2,7 +2,7 @@
 
 import type { LanguageModel } from '../src/engine/model.ts';
 import { operationsPerToken } from '../src/engine/model-memory.ts';
-import type { GenerateRow, Intervention, Pooling } from '../src/engine/types.ts';
+import type { GenerateOptions, GenerateRow, Intervention } from '../src/engine/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
 import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
 import { apart, smallVector } from './prefill.ts';
@@ -16,9 +16,13 @@ const names = {
   capture: 'all layers captured',
   steered: 'a vector added at one layer',
   mixed: 'rows steered at eight layers and strengths',
+  watched: 'projected on eight vectors',
   peer: (dtype: PeerDtype, capture: boolean): string =>
     `PyTorch ${dtype}${capture ? ', all layers captured' : ''}`,
 } as const;
+
+/** What is read while tokens come. */
+type Reading = Pick<GenerateOptions, 'capture' | 'project'>;
 
 /** Every variant samples `steps` tokens for each of `batch` rows. */
 export function decodePart(
@@ -36,13 +40,17 @@ export function decodePart(
   const generate = (
     name: string,
     steering: readonly (readonly Intervention[])[],
-    capture: readonly Pooling[],
+    read: Reading = {},
   ): Variant => ({
     name,
     tokens,
     operations,
-    run: () => timeSteps(model, rowsOf(model, batch, steering), steps, capture),
+    run: () => timeSteps(model, rowsOf(model, batch, steering), steps, read),
   });
+  const project = Array.from({ length: 8 }, (_, i) => ({
+    layer: 1 + (i % layers),
+    vector: smallVector(width),
+  }));
   const byPeer = (dtype: PeerDtype, capture: boolean): Variant => ({
     name: names.peer(dtype, capture),
     tokens,
@@ -56,10 +64,11 @@ export function decodePart(
     title: `decode at batch ${batch}, ${steps} steps`,
     variants: [
       { name: productsName, tokens, operations, run: whole(productSteps) },
-      generate(names.plain, [[]], []),
-      generate(names.capture, [[]], ['response_mean']),
-      generate(names.steered, [[middle]], []),
-      generate(names.mixed, mixed, []),
+      generate(names.plain, [[]]),
+      generate(names.capture, [[]], { capture: ['response_mean'] }),
+      generate(names.steered, [[middle]]),
+      generate(names.mixed, mixed),
+      generate(names.watched, [[]], { project }),
       ...(peer === null ? [] : peerDtypes).flatMap((dtype) => [byPeer(dtype, false), byPeer(dtype, true)]),
     ],
     comparisons: compare(batch === 16 && model.precision.startsWith('int8'), peer !== null),
@@ -84,7 +93,7 @@ async function timeSteps(
   model: LanguageModel,
   rows: readonly GenerateRow[],
   steps: number,
-  capture: readonly Pooling[],
+  read: Reading,
 ): Promise<number> {
   let seen = 0;
   let [started, ended] = [0, 0];
@@ -92,7 +101,7 @@ async function timeSteps(
     ended = performance.now();
     if (++seen === rows.length) started = ended;
   };
-  const options = { maxTokens: steps + 1, temperature: 1, ignoreEos: true, capture, onToken };
+  const options = { maxTokens: steps + 1, temperature: 1, ignoreEos: true, ...read, onToken };
   for await (const _ of model.generate(rows, options));
   if (seen !== rows.length * (steps + 1)) throw new Error(`expected ${steps + 1} tokens a row, got ${seen}`);
   return (ended - started) / 1000;
@@ -117,6 +126,7 @@ function compare(hasTarget: boolean, hasPeer: boolean): Comparison[] {
     on('capture', names.capture),
     on('steering', names.steered),
     on('mixed steering', names.mixed),
+    on('projections', names.watched),
     ...(hasPeer ? [faster('nothing read', names.plain, false), faster('captured', names.capture, true)] : []),
   ];
 }

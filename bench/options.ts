@@ -4,7 +4,16 @@ import { type Dtype, dtypes } from '../src/engine/model.ts';
 import { namedShapes, type ShapeName } from '../test/helpers/random-model.ts';
 
 /** What can be run alone. */
-export const partNames = ['prefill', 'decode', 'extract', 'lora', 'full', 'start', 'latency'] as const;
+export const partNames = [
+  'prefill',
+  'decode',
+  'extract',
+  'sweep',
+  'lora',
+  'full',
+  'start',
+  'latency',
+] as const;
 export type PartName = (typeof partNames)[number];
 
 /** What one run of the benchmark is. */

@@ -28,6 +28,7 @@ import {
   timed,
 } from './report.ts';
 import type { StartReport } from './start.ts';
+import { sweepPart } from './sweep.ts';
 import { type TrainMethod, trainPart } from './train.ts';
 
 /** Rounds of loading in a process of its own. */
@@ -78,7 +79,7 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
 
 /** Whether the engine is timed in rounds, and whether training is. */
 function isTimed({ only }: BenchOptions): boolean {
-  return only.includes('prefill') || only.includes('decode') || only.includes('extract');
+  return (['prefill', 'decode', 'extract', 'sweep'] as const).some((name) => only.includes(name));
 }
 
 function trainMethods({ only }: BenchOptions, dtype: Dtype): TrainMethod[] {
@@ -136,6 +137,7 @@ function partsOf(
     ...(only.includes('prefill') ? [prefillPart(model, products, peer, tokens)] : []),
     ...decodes.map((rows) => decodePart(model, products, peer, { batch: rows, steps })),
     ...(only.includes('extract') ? [extractPart(model, peer, { ...extractWork, reply: 2 * steps })] : []),
+    ...(only.includes('sweep') ? [sweepPart(model, steps)] : []),
   ];
 }
 
