@@ -1,16 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { createLiveLine } from './live-line.ts';
 
+/** What a live line sends to move the cursor, to erase and to colour, or a letter. */
+const sequences = new RegExp(String.raw`\u001B\[\d*[AGJm]|[^]`, 'gu');
+
 /** A terminal of some rows and columns that understands what a live line sends. */
 function terminal(columns: number, rows: number) {
   let screen = Array.from({ length: rows }, () => '');
   let [row, column] = [0, 0];
   const put = (letter: string): void => {
-    screen[row] = `${screen[row]!.padEnd(column)}`.slice(0, column) + letter + screen[row]!.slice(column + 1);
+    const line = screen[row]!.padEnd(column);
+    screen[row] = line.slice(0, column) + letter + line.slice(column + 1);
     column++;
   };
   const write = (text: string): void => {
-    const pieces = text.match(/\u001B\[\d*[AGJm]|[^]/gu) ?? [];
+    const pieces = text.match(sequences) ?? [];
     for (const piece of pieces) {
       if (piece === '\n') {
         column = 0;

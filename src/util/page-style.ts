@@ -97,12 +97,12 @@ details { margin-top: .6rem; } summary { cursor: pointer; color: var(--soft); }
 footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule); color: var(--soft); font-size: .84rem; }
 @media screen and (max-width: 44rem) {
   main { padding: 1.75rem 1rem 3rem; } h1 { font-size: 1.6rem; overflow-wrap: anywhere; }
-  figure { overflow-x: auto; } .chart { min-width: 38rem; } .pair .chart { min-width: 24rem; }
+  figure { padding: .8rem .75rem .75rem; } .chart { font-size: 21px; overflow: visible; } .pair .chart { font-size: 15px; }
 }
 @media print {
   :root { --paper: #fff; --card: #fff; }
-  body { font-size: 11px; } main { max-width: none; padding: 0; } figure, .text, .finding, .tile { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .heat td, .chart, .share span, .swatch, mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  details > * { display: block; }
+  html { font-size: 11px; } body { font-size: 1rem; } main { max-width: none; padding: 0; } figure, .text, .finding, .tile { break-inside: avoid; }
+  h2, h3, .lead { break-after: avoid; } .heat td, .chart, .share span, .swatch, mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  details > * { display: block; } details::details-content { content-visibility: visible; }
 }
 `;

@@ -70,9 +70,8 @@ describe('persona experiment, --dry-run', () => {
   });
 
   it('refuses a vector that is not there in one sentence', async () => {
-    const { code, stderr } = await runCli([
-      ...['experiment', 'steering', '--trait', 'evil', '--vectors', folder, '--vector', 'evl', '--dry-run'],
-    ]);
+    const args = ['experiment', 'steering', '--trait', 'evil', '--vectors', folder, '--vector', 'evl'];
+    const { code, stderr } = await runCli([...args, '--dry-run']);
     expect(code).toBe(2);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(stderr).toContain('evl');

@@ -121,11 +121,8 @@ describe('persona calibrate and persona monitor', () => {
     ];
     expect(told).toHaveLength(sentences.length);
     told.forEach((line, i) => expect(line).toMatch(sentences[i]!));
-    const few = await runCli([
-      ...['calibrate', model, '--input', at('mixed.jsonl'), '--out', at('few.json')],
-      ...vectors(),
-      '--skip-bad',
-    ]);
+    const calibrate = ['calibrate', model, '--input', at('mixed.jsonl'), '--out', at('few.json')];
+    const few = await runCli([...calibrate, ...vectors(), '--skip-bad']);
     expect(few.code).toBe(2);
     expect(few.stderr).toContain('expected at least 20 replies to calibrate on, got 1');
   });

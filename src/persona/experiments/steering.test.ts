@@ -30,9 +30,9 @@ let vector: PersonaVector;
 beforeAll(async () => {
   model = await loadModel(shippedModelFolder());
   const { config, id } = model.checkpoint;
-  const rows = Array.from({ length: config.layers + 1 }, (_, layer) => [
-    ...randomVector(config.width, 'steering', layer).map((value) => 20 * value),
-  ]);
+  const rows = Array.from({ length: config.layers + 1 }, (_, layer) =>
+    Array.from(randomVector(config.width, 'steering', layer), (value) => 20 * value),
+  );
   vector = vectorOf('evil', rows, { model: id, recommendedLayer: 3, recommendedStrength: 1 });
 });
 afterAll(() => model.close());

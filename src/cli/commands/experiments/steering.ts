@@ -49,7 +49,33 @@ export function steeringExperimentCommand({ signal }: CommandContext): CommandUn
     '--out <dir>',
     'run folder; a stopped run in it is continued (default: runs/steering-TRAIT)',
   );
-  addOptions(command, [
+  addOptions(command, steeringFlags());
+  return command.option('--json', 'print the result as JSON').action(async (modelName) => {
+    const flags = command.opts() as unknown as Flags;
+    if (flags.dryRun === true) {
+      const [scene, { estimateSteeringExperiment }] = await Promise.all([
+        dryRunScene(modelName, flags),
+        import('../../../apps/estimate-experiments.ts'),
+      ]);
+      const { checkpoint, trait } = scene;
+      const out = outOf(flags, trait);
+      const given = { ...scene, ...planFlags(flags), model: { checkpoint }, out };
+      printEstimate(await estimateSteeringExperiment(given), flags.json === true);
+      return;
+    }
+    const { steeringExperiment } = await import('../../../persona/experiments/steering.ts');
+    const { result, out } = await withTraitScene(modelName, flags, async (scene) => {
+      const folder = outOf(flags, scene.trait);
+      const given = { ...scene, ...planFlags(flags), out: folder, signal };
+      return { result: await steeringExperiment(given), out: folder };
+    });
+    if (flags.json === true) printJson({ ...result, run: out });
+    else print(describe(result, out));
+  });
+}
+
+function steeringFlags(): Option[] {
+  return [
     new Option('--layer <n>', "layer to steer at (default: the vector's recommended one)").argParser(
       wholeNumber(1),
     ),
@@ -87,29 +113,7 @@ export function steeringExperimentCommand({ signal }: CommandContext): CommandUn
     dtypeOption,
     blockOption,
     ...experimentDryRunFlags,
-  ]);
-  return command.option('--json', 'print the result as JSON').action(async (modelName) => {
-    const flags = command.opts() as unknown as Flags;
-    if (flags.dryRun === true) {
-      const [scene, { estimateSteeringExperiment }] = await Promise.all([
-        dryRunScene(modelName, flags),
-        import('../../../apps/estimate-experiments.ts'),
-      ]);
-      const { checkpoint, trait } = scene;
-      const out = outOf(flags, trait);
-      const given = { ...scene, ...planFlags(flags), model: { checkpoint }, out };
-      printEstimate(await estimateSteeringExperiment(given), flags.json === true);
-      return;
-    }
-    const { steeringExperiment } = await import('../../../persona/experiments/steering.ts');
-    const { result, out } = await withTraitScene(modelName, flags, async (scene) => {
-      const folder = outOf(flags, scene.trait);
-      const given = { ...scene, ...planFlags(flags), out: folder, signal };
-      return { result: await steeringExperiment(given), out: folder };
-    });
-    if (flags.json === true) printJson({ ...result, run: out });
-    else print(describe(result, out));
-  });
+  ];
 }
 
 /** What of the flags decides what is run. */
