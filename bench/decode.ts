@@ -4,7 +4,7 @@ import type { LanguageModel } from '../src/engine/model.ts';
 import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { GenerateOptions, GenerateRow, Intervention } from '../src/engine/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
-import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
+import type { Peer, PeerDtype } from './peer.ts';
 import { apart, smallVector } from './prefill.ts';
 import { headOperations, type Products } from './products.ts';
 
@@ -69,9 +69,9 @@ export function decodePart(
       generate(names.steered, [[middle]]),
       generate(names.mixed, mixed),
       generate(names.watched, [[]], { project }),
-      ...(peer === null ? [] : peerDtypes).flatMap((dtype) => [byPeer(dtype, false), byPeer(dtype, true)]),
+      ...(peer?.dtypes ?? []).flatMap((dtype) => [byPeer(dtype, false), byPeer(dtype, true)]),
     ],
-    comparisons: compare(batch === 16 && model.precision.startsWith('int8'), peer !== null),
+    comparisons: compare(batch === 16 && model.precision.startsWith('int8'), peer?.dtypes ?? []),
   };
 }
 
@@ -107,7 +107,7 @@ async function timeSteps(
   return (ended - started) / 1000;
 }
 
-function compare(hasTarget: boolean, hasPeer: boolean): Comparison[] {
+function compare(hasTarget: boolean, peers: readonly PeerDtype[]): Comparison[] {
   const only = (target: number): { target?: number } => (hasTarget ? { target } : {});
   const on = (label: string, variant: string): Comparison => ({
     label: `${label} on against off`,
@@ -118,7 +118,7 @@ function compare(hasTarget: boolean, hasPeer: boolean): Comparison[] {
   const faster = (label: string, variant: string, capture: boolean): Comparison => ({
     label: `${label}, against PyTorch, the faster dtype`,
     variant,
-    against: peerDtypes.map((dtype) => names.peer(dtype, capture)),
+    against: peers.map((dtype) => names.peer(dtype, capture)),
     ...only(2.5),
   });
   return [
@@ -127,6 +127,8 @@ function compare(hasTarget: boolean, hasPeer: boolean): Comparison[] {
     on('steering', names.steered),
     on('mixed steering', names.mixed),
     on('projections', names.watched),
-    ...(hasPeer ? [faster('nothing read', names.plain, false), faster('captured', names.capture, true)] : []),
+    ...(peers.length > 0
+      ? [faster('nothing read', names.plain, false), faster('captured', names.capture, true)]
+      : []),
   ];
 }

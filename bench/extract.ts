@@ -4,7 +4,7 @@ import type { LanguageModel } from '../src/engine/model.ts';
 import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { GenerateRow, Pooled } from '../src/engine/types.ts';
 import { type Comparison, type Part, rowIds, type Variant, whole } from './part.ts';
-import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
+import type { Peer, PeerDtype } from './peer.ts';
 import { headOperations } from './products.ts';
 
 /** What is extracted from: every prompt is answered so many times. Half of the prompts are one pole, half the other. */
@@ -45,12 +45,12 @@ export function extractPart(model: LanguageModel, peer: Peer | null, work: Extra
     variants: [
       variant(names.captured, () => captured(model, work)),
       variant(names.passes, () => inTwo(model, work)),
-      ...(peer === null ? [] : peerDtypes).map((dtype) => ({
+      ...(peer?.dtypes ?? []).map((dtype) => ({
         ...variant(names.peer(dtype), () => Promise.resolve()),
         run: () => peer!.extract(dtype, work),
       })),
     ],
-    comparisons: compare(peer !== null),
+    comparisons: compare(peer?.dtypes ?? []),
   };
 }
 
@@ -116,7 +116,7 @@ class MeanDifference {
   }
 }
 
-function compare(hasPeer: boolean): Comparison[] {
+function compare(peers: readonly PeerDtype[]): Comparison[] {
   const against = (label: string, others: readonly string[], target?: number): Comparison => ({
     label,
     variant: names.captured,
@@ -125,6 +125,6 @@ function compare(hasPeer: boolean): Comparison[] {
   });
   return [
     against('against the authors’ order on this engine', [names.passes]),
-    ...(hasPeer ? [against('against PyTorch, the faster dtype', peerDtypes.map(names.peer), 5)] : []),
+    ...(peers.length > 0 ? [against('against PyTorch, the faster dtype', peers.map(names.peer), 5)] : []),
   ];
 }

@@ -1,12 +1,9 @@
 /** Alternating rounds and their statistics. */
 
 import { medianSorted, quantileSorted } from 'simple-statistics';
-import type { Part, Variant } from './part.ts';
+import type { Variant } from './part.ts';
 
-/**
- * Seconds of every round, by variant; index = round, so that variants of one round can be paired. Of one that is not run again,
- * those of the first.
- */
+/** Seconds of every round, by variant; index = round, so that variants of one round can be paired. */
 export type Timings = ReadonlyMap<string, readonly number[]>;
 
 export interface Summary {
@@ -18,39 +15,23 @@ export interface Summary {
   readonly best: number;
 }
 
-/** So many times as slow as a rival, a variant is not run again: of rivals only the fastest is compared with. */
-const hopeless = 3;
-
 /**
  * Runs every variant once a round, beginning with another one each round, after one round that does not count.
- * A drift of the machine (heat, a neighbour) then meets all variants alike. Of a variant that is far slower than another
- * one beside which it is compared (PyTorch in bfloat16 on a processor without it) the first round is all there is.
+ * A drift of the machine (heat, a neighbour) then meets all variants alike.
  */
 export async function alternate(
-  { variants, comparisons }: Part,
+  variants: readonly Variant[],
   rounds: number,
   onRound: (round: number) => void,
 ): Promise<Timings> {
-  const runOnce = async ({ run }: Variant): Promise<number> => {
-    const started = performance.now();
-    return (await run()) ?? (performance.now() - started) / 1000;
-  };
-  const first = new Map<string, number>();
-  onRound(0);
-  for (const variant of variants) first.set(variant.name, await runOnce(variant));
-  const slow = new Set(
-    comparisons.flatMap(({ against }) => {
-      const least = Math.min(...against.map((name) => first.get(name)!));
-      return against.filter((name) => first.get(name)! > hopeless * least);
-    }),
-  );
-  const seconds = new Map(variants.map(({ name }) => [name, slow.has(name) ? [first.get(name)!] : []]));
-  const going = variants.filter(({ name }) => !slow.has(name));
-  for (let round = 1; round <= rounds; round++) {
+  const seconds = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
     onRound(round);
-    for (let i = 0; i < going.length; i++) {
-      const variant = going[(round + i) % going.length]!;
-      seconds.get(variant.name)!.push(await runOnce(variant));
+    for (let i = 0; i < variants.length; i++) {
+      const { name, run } = variants[(round + i) % variants.length]!;
+      const started = performance.now();
+      const taken = (await run()) ?? (performance.now() - started) / 1000;
+      if (round > 0) seconds.get(name)!.push(taken);
     }
   }
   return seconds;

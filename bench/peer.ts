@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { LanguageModel } from '../src/engine/model.ts';
 import type { ExtractWork } from './extract.ts';
 import { cosine } from '../src/util/vectors.ts';
+import { note } from './note.ts';
 import { rowIds } from './part.ts';
 
 /** What PyTorch computes in. */
@@ -13,6 +14,8 @@ export const peerDtypes = ['float32', 'bfloat16'] as const;
 export type PeerDtype = (typeof peerDtypes)[number];
 
 export interface Peer {
+  /** What it is timed in: both, unless this processor is hopelessly slow at one. */
+  readonly dtypes: readonly PeerDtype[];
   /** Such as `torch 2.13.0, transformers 5.0.0, attention sdpa`. */
   readonly version: string;
   /** Seconds of one forward pass of one row, with the three poolings of every layer or with nothing read. */
@@ -60,9 +63,12 @@ export async function startPeer(python: string, folder: string, threads: number)
     const { torch, transformers, attention } = await ask({ command: 'load', folder, dtype, threads });
     version = `torch ${String(torch)}, transformers ${String(transformers)}, attention ${String(attention)}`;
   }
+  const prefill: Peer['prefill'] = (dtype, tokens, capture) =>
+    seconds({ command: 'prefill', dtype, tokens, capture });
   return {
     version,
-    prefill: (dtype, tokens, capture) => seconds({ command: 'prefill', dtype, tokens, capture }),
+    dtypes: await worthwhile(prefill),
+    prefill,
     decode: (dtype, work) => seconds({ command: 'decode', dtype, ...work }),
     extract: (dtype, work) => seconds({ command: 'extract', dtype, ...work }),
     train: (dtype, work) => seconds({ command: 'train', dtype, ...work }),
@@ -70,6 +76,23 @@ export async function startPeer(python: string, folder: string, threads: number)
       (await ask({ command: 'readings', dtype, tokens }))['readings'] as number[][],
     close: () => child.stdin.end(),
   };
+}
+
+/** So many times as slow as the other, a dtype is not timed: bfloat16 takes minutes on a processor without instructions for it. */
+const hopeless = 3;
+
+async function worthwhile(prefill: Peer['prefill']): Promise<readonly PeerDtype[]> {
+  const seconds = new Map<PeerDtype, number>();
+  for (const dtype of peerDtypes) {
+    await prefill(dtype, 64, false);
+    seconds.set(dtype, await prefill(dtype, 64, false));
+  }
+  const least = Math.min(...seconds.values());
+  return peerDtypes.filter((dtype) => {
+    const times = seconds.get(dtype)! / least;
+    if (times > hopeless) note(`PyTorch in ${dtype} takes ${times.toFixed(1)} times as long here; left out`);
+    return times <= hopeless;
+  });
 }
 
 /**

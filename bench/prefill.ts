@@ -4,7 +4,7 @@ import type { LanguageModel } from '../src/engine/model.ts';
 import { operationsPerToken } from '../src/engine/model-memory.ts';
 import type { ForwardOptions, ForwardRow, Intervention } from '../src/engine/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
-import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
+import type { Peer, PeerDtype } from './peer.ts';
 import type { Products } from './products.ts';
 
 /** The three poolings of the method; with them every layer of every token is read. */
@@ -55,11 +55,11 @@ export function prefillPart(
       forward(names.eight, eight, pooled),
       forward(names.steered, [steered], {}),
       forward(names.mixed, mixed, pooled),
-      ...(peer === null ? [] : peerDtypes).map((dtype): Variant => {
+      ...(peer?.dtypes ?? []).map((dtype): Variant => {
         return { name: names.peer(dtype), tokens, operations, run: () => peer!.prefill(dtype, tokens, true) };
       }),
     ],
-    comparisons: compare(model.precision === 'fp32', peer !== null),
+    comparisons: compare(model.precision === 'fp32', peer?.dtypes ?? []),
   };
 }
 
@@ -80,7 +80,7 @@ function everyLayer({ checkpoint: { config } }: LanguageModel): Intervention[] {
   return Array.from({ length: config.layers }, (_, i) => ({ layer: i + 1, vector, coef: 0.01 }));
 }
 
-function compare(isFp32: boolean, hasPeer: boolean): Comparison[] {
+function compare(isFp32: boolean, peers: readonly PeerDtype[]): Comparison[] {
   const compared: Comparison[] = [
     {
       label: 'pooled, share of products',
@@ -92,15 +92,18 @@ function compare(isFp32: boolean, hasPeer: boolean): Comparison[] {
     { label: 'steering on against off', variant: names.steered, against: [names.plain], target: 0.95 },
     { label: 'mixed steering on against off', variant: names.mixed, against: [names.eight], target: 0.95 },
   ];
-  if (!hasPeer) return compared;
-  const against = peerDtypes.map(names.peer);
+  if (peers.length === 0) return compared;
+  const against = peers.map(names.peer);
   const label = 'pooled, against PyTorch';
   const both: Comparison = { label: `${label}, the faster dtype`, variant: names.one, against };
   return [
     ...compared,
     // Where weights are 32-bit floats on both sides, and where either side may shorten them.
     ...(isFp32
-      ? [{ label: `${label} float32`, variant: names.one, against: [against[0]!], target: 1.3 }, both]
+      ? [
+          { label: `${label} float32`, variant: names.one, against: [names.peer('float32')], target: 1.3 },
+          both,
+        ]
       : [{ ...both, target: 1.3 }]),
   ];
 }

@@ -5,7 +5,7 @@ import { operationsPerToken } from '../src/engine/model-memory.ts';
 import { createTrainer } from '../src/training/create-trainer.ts';
 import type { Trainer, TrainerOptions, TrainingRow } from '../src/training/types.ts';
 import { type Comparison, type Part, productsName, rowIds, type Variant, whole } from './part.ts';
-import { type Peer, type PeerDtype, peerDtypes } from './peer.ts';
+import type { Peer, PeerDtype } from './peer.ts';
 import { headOperations, type Products, type Settings } from './products.ts';
 
 /** What a step trains on; a quarter of each row is prompt. */
@@ -67,7 +67,7 @@ export async function trainPart(
     for (let pass = 0; pass < passes[method]; pass++) await products.run(tokens, targets);
   };
   const isCompared = peer !== null && method === 'lora';
-  const peers = (isCompared ? peerDtypes : []).map((dtype) =>
+  const peers = (isCompared ? peer.dtypes : []).map((dtype) =>
     variant(peerName(dtype), () => peer!.train(dtype, trainWork)),
   );
   const part: Part = {
@@ -80,7 +80,7 @@ export async function trainPart(
       ),
       ...peers,
     ],
-    comparisons: compare(method, settings.dtype === 'fp32', isCompared),
+    comparisons: compare(method, settings.dtype === 'fp32', isCompared ? peer.dtypes : []),
   };
   return { part, trainer };
 }
@@ -96,21 +96,21 @@ function rowsOf(vocabSize: number): TrainingRow[] {
   }));
 }
 
-function compare(method: TrainMethod, isFp32: boolean, isCompared: boolean): Comparison[] {
+function compare(method: TrainMethod, isFp32: boolean, peers: readonly PeerDtype[]): Comparison[] {
   const share: Comparison = {
     label: 'share of products',
     variant: ourName,
     against: [productsName],
     ...(method === 'lora' && isFp32 ? { target: 0.65 } : {}),
   };
-  if (!isCompared) return [share];
-  const against = peerDtypes.map(peerName);
+  if (peers.length === 0) return [share];
+  const against = peers.map(peerName);
   return [
     share,
     {
       label: 'against PEFT, float32',
       variant: ourName,
-      against: [against[0]!],
+      against: [peerName('float32')],
       ...(isFp32 ? { target: 1.5 } : {}),
     },
     { label: 'against PEFT, the faster dtype', variant: ourName, against },
