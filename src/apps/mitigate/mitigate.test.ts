@@ -100,6 +100,13 @@ describe('persona mitigate', () => {
     expect(() => parseMitigateConfig({ ...config(), ...change }, 'x.json')).toThrow(message);
   });
 
+  it('refuses training rows and training keys that cannot be, before anything is measured', async () => {
+    const absent = parseMitigateConfig({ ...config(), training_file: join(folder, 'absent.jsonl') }, 'x');
+    await expect(mitigate({ config: absent })).rejects.toThrow('nothing is there');
+    const misspelt = parseMitigateConfig({ ...config(), train: { lora_rank: 4 } }, 'x');
+    await expect(mitigate({ config: misspelt })).rejects.toThrow('lora_rank');
+  });
+
   it('refuses a vector or a layer that is not there, before anything is trained', async () => {
     const other = parseMitigateConfig({ ...config(), vector: 'humorous' }, 'x');
     await expect(mitigate({ config: other })).rejects.toThrow('Found no vector "humorous"');

@@ -16,7 +16,6 @@ import { writeJson, writeWhole } from '../../store/files.ts';
 import { describeArtifact } from '../../store/manifest.ts';
 import type { Recipe } from '../../store/run-folder.ts';
 import { jsonValueSchema } from '../../store/schema.ts';
-import { parseTrainConfig } from '../../training/config.ts';
 import { train } from '../../training/train.ts';
 import { defined } from '../../util/defined.ts';
 import type { PlannedArm, PlannedTraining } from './arms.ts';
@@ -24,7 +23,7 @@ import { type MitigateConfig, readMitigateConfig } from './config.ts';
 import { type ArmOutcome, outcomes } from './outcome.ts';
 import { renderMitigationReport } from './report.ts';
 import { writePromptedRows } from './rows.ts';
-import { type Scene, openScene } from './scene.ts';
+import { type Scene, openScene, trainConfig } from './scene.ts';
 
 export interface MitigateOptions {
   /** A mitigation file, or one that `readMitigateConfig` or `parseMitigateConfig` has read. */
@@ -148,16 +147,8 @@ async function runTraining(
     await mkdir(resolve(file, '..'), { recursive: true });
     await writePromptedRows(config.training_file, file, prompts, config.seed);
   }
-  const keys = {
-    seed: config.seed,
-    ...config.train,
-    ...training.keys,
-    model: config.model,
-    training_file: file,
-    output_dir: folder,
-  };
   await train({
-    config: parseTrainConfig(keys, '"train"'),
+    config: trainConfig(config, { file, folder, keys: training.keys }),
     ...defined({ signal: options.signal }),
     onProgress: (event) => {
       if (event.type === 'step')

@@ -12,6 +12,8 @@ import type { MeasuredTrait } from '../../persona/tuned/measure-arm.ts';
 import { findVector } from '../../persona/vector-folder.ts';
 import { PersonaVector } from '../../persona/vector.ts';
 import { describeArtifact } from '../../store/manifest.ts';
+import { type TrainConfig, parseTrainConfig } from '../../training/config.ts';
+import { settleTraining } from '../../training/settings.ts';
 import { choiceSetFor } from '../capability.ts';
 import { type ArmScene, type PlannedArm, planArms } from './arms.ts';
 import type { MitigateConfig } from './config.ts';
@@ -55,6 +57,9 @@ export async function openScene(config: MitigateConfig, checkpoint: Checkpoint):
     inoculation: inoculationOf(config, checkpoint, target),
   };
   const others = await othersOf(config, checkpoint, target);
+  await settleTraining(
+    trainConfig(config, { file: config.training_file, folder: resolve(config.output_dir) }),
+  );
   return {
     out: resolve(config.output_dir),
     fingerprint: await checkpointFingerprint(checkpoint),
@@ -65,6 +70,19 @@ export async function openScene(config: MitigateConfig, checkpoint: Checkpoint):
     place,
     vectorHash: (await describeArtifact(file)).sha256,
   };
+}
+
+/** How one of the adapters is trained, with what its treatment changes. */
+export function trainConfig(
+  { model, seed, train }: MitigateConfig,
+  place: {
+    readonly file: string;
+    readonly folder: string;
+    readonly keys?: Readonly<Record<string, unknown>>;
+  },
+): TrainConfig {
+  const { file: training_file, folder: output_dir, keys } = place;
+  return parseTrainConfig({ seed, ...train, ...keys, model, training_file, output_dir }, '"train"');
 }
 
 function inoculationOf(config: MitigateConfig, checkpoint: Checkpoint, target: Trait): string {
