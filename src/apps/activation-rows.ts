@@ -40,10 +40,20 @@ export async function* readActivationRows(
 ): AsyncGenerator<EncodedRow> {
   for await (const { line, value } of readJsonl(file, z.unknown())) {
     const where = `"${file}", line ${line}`;
-    const row = encodeRow(parseRow(value, where), checkpoint, where);
-    checkRow(row, checkpoint, pool, where);
-    yield row;
+    yield encodeActivationRow(parseRow(value, where), checkpoint, pool, where);
   }
+}
+
+/** One row encoded and checked; `where` begins the sentence of an error. @throws DataError as `readActivationRows`. */
+export function encodeActivationRow(
+  row: ActivationRow,
+  checkpoint: Checkpoint,
+  pool: readonly Pooling[],
+  where: string,
+): EncodedRow {
+  const encoded = encodeRow(row, checkpoint, where);
+  checkRow(encoded, checkpoint, pool, where);
+  return encoded;
 }
 
 /** Data sets carry further columns, which are left alone unless one looks like a slip for a key of the row's form. */

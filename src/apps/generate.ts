@@ -101,6 +101,7 @@ export async function generate(options: GenerateTextOptions): Promise<GeneratedT
   throw new EngineError('expected one result from the engine, got none');
 }
 
+/** The prompt as the engine takes it, with what steers it, and what a user should know of that in sentences. */
 async function steeredRow(
   { input, interventions = [], steering }: GenerateTextOptions,
   checkpoint: Checkpoint,
@@ -108,14 +109,20 @@ async function steeredRow(
   const resolved = steering === undefined ? null : await resolveSteering(steering, checkpoint);
   const all = [...interventions, ...(resolved?.interventions ?? [])];
   const { notes } = planInterventions(all, checkpoint.config, checkpoint.tokenizer !== null);
-  const prompt =
-    resolved?.history === 'steered' && 'messages' in input
-      ? steeredHistory(checkpoint, input.messages)
-      : { ids: encodeInput(input, checkpoint) };
   return {
-    row: { ...prompt, interventions: all },
+    row: { ...encodePrompt(input, checkpoint, resolved?.history), interventions: all },
     notes: [...new Set([...(resolved?.notes ?? []), ...notes])],
   };
+}
+
+/** The prompt's ids; of a conversation whose history is steered, earlier replies are marked. Errors as `encodeInput`. */
+export function encodePrompt(
+  input: GenerateInput,
+  checkpoint: Checkpoint,
+  history: SteeringSpec['history'] = 'clean',
+): Pick<GenerateRow, 'ids' | 'steeredReplies'> {
+  if (history === 'clean' || !('messages' in input)) return { ids: encodeInput(input, checkpoint) };
+  return steeredHistory(checkpoint, input.messages);
 }
 
 function loadOptions({ dtype, blockSize, onNotice }: GenerateTextOptions): LoadOptions {

@@ -17,6 +17,7 @@ import { mergeCommand } from './commands/merge.ts';
 import { mitigateCommand } from './commands/mitigate.ts';
 import { monitorCommand } from './commands/monitor.ts';
 import { pullCommand } from './commands/pull.ts';
+import { serveCommand } from './commands/serve.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import { screenCommand } from './commands/screen.ts';
 import { shiftCommand } from './commands/shift.ts';
@@ -87,6 +88,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     mitigateCommand(context),
     capabilityCommand(context),
     datasetsCommand(),
+    serveCommand(context),
     pullCommand(context),
     doctorCommand(),
   ];

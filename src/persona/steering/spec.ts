@@ -101,7 +101,9 @@ const kinds = {
 type Kind = keyof typeof kinds;
 const kindKeys = (kind: Kind): readonly string[] => (kind === 'range' ? ['min', 'max'] : [kind]);
 const allKinds = Object.keys(kinds) as Kind[];
-const entryKeys = [...Object.keys(strength), ...allKinds.flatMap(kindKeys)];
+/** The keys that say what an entry does; it has those of one kind. */
+export const steeringForms: readonly string[] = allKinds.flatMap(kindKeys);
+const entryKeys = [...Object.keys(strength), ...steeringForms];
 const specKeys = ['interventions', 'vectors', 'baseline', 'history'];
 const specOptions = z.object({
   vectors: z.string().min(1).exactOptional(),

@@ -1,0 +1,133 @@
+import { Command } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { randomBytes } from 'node:crypto';
+import { UsageError } from '../../errors.ts';
+import { defined } from '../../util/defined.ts';
+import { shippedModelFolder } from '../../store/shipped-model.ts';
+import { packageInfo } from '../../store/package-info.ts';
+import { blockOption, collected, dtypeOption, wholeNumber } from '../arguments.ts';
+import type { Dtype } from '../../engine/model.ts';
+import type { ApiKeys } from '../../server/keys.ts';
+import type { ServedModel } from '../../server/settings.ts';
+import type { CommandContext } from '../context.ts';
+import { note, print, printJson } from '../terminal.ts';
+
+/** `persona serve`: models behind OpenAI's protocol, each request steered and watched as it asks. */
+export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
+  return new Command('serve')
+    .description(
+      "serve models in OpenAI's protocol, steered and watched request by request (see docs/server.md)",
+    )
+    .argument(
+      '[models...]',
+      'folders, or owner/name in the Hugging Face cache (default: the model that ships)',
+    )
+    .option('--vectors <dir>', 'folder of the vectors that requests can name', 'runs')
+    .option('--host <name>', 'address to listen on; other machines reach any but the loopback', '127.0.0.1')
+    .option('--port <n>', 'port; 0 takes any that is free', wholeNumber(0, 65_535), 8787)
+    .option('--allow-host <name>', 'host that requests may name; may be given several times', collected)
+    .option('--keys <file>', 'hashes of API keys; needed where other machines can ask')
+    .option('--add-key <name>', 'make an API key, add its hash to the file of --keys, print it and end')
+    .option('--max-replies <n>', 'replies under way at once; more are answered with 503', wholeNumber(1), 256)
+    .option('--max-tokens <n>', 'most new tokens of one reply', wholeNumber(1), 4096)
+    .option(
+      '--max-context <n>',
+      'most tokens of prompt and reply (default: what the model can)',
+      wholeNumber(2),
+    )
+    .option('--rate <n>', 'requests a minute from one key or address (default: no limit)', wholeNumber(1))
+    .option('--timeout <seconds>', 'what one request may take', wholeNumber(1, 86_400), 600)
+    .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
+    .addOption(dtypeOption)
+    .addOption(blockOption)
+    .option('--json', 'print {"url", "token", "models"} when it listens')
+    .action(async (models, { addKey: keyName, keys: keyFile, ...flags }) => {
+      const { addKey, ApiKeys } = await import('../../server/keys.ts');
+      if (keyName !== undefined) {
+        if (keyFile === undefined) throw new UsageError('Expected --keys FILE beside --add-key.');
+        print(`${await addKey(keyFile, keyName)}\n`);
+        return;
+      }
+      const keys = keyFile === undefined ? null : await ApiKeys.read(keyFile);
+      const served: ServedModel[] = [];
+      try {
+        await loadAll(models.length === 0 ? [shippedModelFolder()] : models, flags, served);
+        await serveUntilStopped({ served, keys, signal }, flags);
+      } finally {
+        for (const { model } of served) await model.close();
+      }
+    });
+}
+
+interface ServeFlags {
+  readonly vectors: string;
+  readonly host: string;
+  readonly port: number;
+  readonly allowHost?: readonly string[] | undefined;
+  readonly maxReplies: number;
+  readonly maxTokens: number;
+  readonly maxContext?: number | undefined;
+  readonly rate?: number | undefined;
+  readonly timeout: number;
+  readonly logText?: true | undefined;
+  readonly json?: true | undefined;
+}
+
+/** Listens, says where, and ends in order when the user stops it. */
+async function serveUntilStopped(
+  {
+    served,
+    keys,
+    signal,
+  }: { readonly served: readonly ServedModel[]; readonly keys: ApiKeys | null; readonly signal: AbortSignal },
+  { vectors, host, port, allowHost = [], json, logText, ...flags }: ServeFlags,
+): Promise<void> {
+  const { startServer } = await import('../../server/start.ts');
+  const { defaultLimits } = await import('../../server/settings.ts');
+  const { maxReplies: replies, maxTokens, maxContext: context, rate, timeout: seconds } = flags;
+  const some = { replies, maxTokens, seconds, context: context ?? null, requestsPerMinute: rate ?? null };
+  const limits = { ...defaultLimits, ...some };
+  const { version } = await packageInfo();
+  const token = process.env['PERSONA_TOKEN'] ?? randomBytes(24).toString('base64url');
+  const hosts = [urlHost(host), ...allowHost].map((name) => name.toLowerCase());
+  const server = await startServer(
+    { models: served, vectors, limits, hosts, keys, token, version, logText: logText === true },
+    { host, port, log: (entry) => note(JSON.stringify({ time: new Date().toISOString(), ...entry })) },
+  );
+  const url = `http://${urlHost(host)}:${server.port}`;
+  if (json === true) printJson({ url, token, models: served.map(({ id }) => id) });
+  else print(describe(url, token, served));
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  note('waiting for replies under way');
+  await server.close();
+}
+
+function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Loads models one after the other into `served`, so that those that are loaded can be closed whatever happens. */
+async function loadAll(
+  models: readonly string[],
+  { dtype, block: blockSize }: { readonly dtype?: Dtype | undefined; readonly block?: 32 | 128 | undefined },
+  served: ServedModel[],
+): Promise<void> {
+  const { loadModel } = await import('../../engine/load.ts');
+  for (const path of models) {
+    const model = await loadModel(path, { worker: true, onNotice: note, ...defined({ dtype, blockSize }) });
+    const { id } = model.checkpoint;
+    if (served.some((one) => one.id === id))
+      throw new UsageError(`Expected models of different names, got "${id}" twice; rename a folder.`);
+    served.push({ id, model });
+  }
+}
+
+function describe(url: string, token: string, served: readonly { readonly id: string }[]): string {
+  return [
+    `listening on ${url}/v1, with ${served.map(({ id }) => id).join(', ')}`,
+    `token of calls that change vectors: ${token}`,
+    'Ctrl-C ends it when the replies under way are done',
+    '',
+  ].join('\n');
+}

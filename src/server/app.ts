@@ -1,0 +1,95 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { Admission } from './admission.ts';
+import { HttpFailure, toFailure } from './failure.ts';
+import { admit } from './guard.ts';
+import { Handlers } from './handlers.ts';
+import { Metrics } from './metrics.ts';
+import { type LogEntry, type Notes, type ServerContext, watchRequests } from './request-log.ts';
+import { registerRoutes } from './routes.ts';
+import type { ServerSettings } from './settings.ts';
+import { VectorResources } from './vectors.ts';
+
+export interface ServerApp {
+  readonly fetch: (request: Request, env?: object) => Response | Promise<Response>;
+  readonly admission: Admission;
+}
+
+type App = OpenAPIHono<{ Variables: Notes }>;
+
+/** The server's routes over loaded models. Nothing here listens; see `startServer`. */
+export function createApp(settings: ServerSettings, log: (entry: LogEntry) => void): ServerApp {
+  const app: App = new OpenAPIHono();
+  const admission = new Admission(settings.limits);
+  const metrics = new Metrics(() => admission.replies);
+  app.onError((thrown, c) => {
+    const error = c.req.raw.signal.aborted ? new HttpFailure(499, 'the client went away') : thrown;
+    c.set('error', error);
+    return toFailure(error).toResponse();
+  });
+  app.notFound(() => new HttpFailure(404, 'found no such route; GET /openapi.json lists them').toResponse());
+  app.use(watchRequests(metrics, log));
+  app.use(async (c, next) => {
+    await next();
+    c.res.headers.set('x-content-type-options', 'nosniff');
+    c.res.headers.set('cross-origin-resource-policy', 'same-origin');
+  });
+  app.get('/healthz', (c) =>
+    c.json({ status: admission.draining ? 'ending' : 'ok' }, admission.draining ? 503 : 200),
+  );
+  app.use(async (c, next) => {
+    const who = admit(c.req.raw, settings);
+    c.set('who', who);
+    admission.checkRate(who ?? addressOf(c));
+    await next();
+  });
+  addProtocol(app, new Handlers(settings, admission, metrics));
+  addVectors(app, new VectorResources(settings.vectors, settings.limits));
+  addFacts(app, metrics);
+  registerRoutes(app.openAPIRegistry);
+  const document = app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: { title: 'persona serve', version: settings.version },
+  });
+  app.get('/openapi.json', (c) => c.json(document));
+  return { fetch: (request, env) => app.fetch(request, env), admission };
+}
+
+function addressOf(c: ServerContext): string {
+  const env = c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined;
+  return env?.incoming?.socket?.remoteAddress ?? 'unknown';
+}
+
+function addProtocol(app: App, handlers: Handlers): void {
+  const { bodyBytes } = handlers.limits;
+  const json = bodyLimit({
+    maxSize: bodyBytes,
+    onError: () => {
+      throw new HttpFailure(413, `expected a body of at most ${bodyBytes} bytes, got more`);
+    },
+  });
+  app.get('/v1/models', (c) => c.json(handlers.models()));
+  app.get('/v1/models/:id{.+}', (c) => c.json(handlers.model(c.req.param('id'))));
+  app.post('/v1/chat/completions', json, (c) => handlers.chat(c));
+  app.post('/v1/completions', json, (c) => handlers.completions(c));
+  app.post('/v1/activations', json, (c) => handlers.activations(c));
+  app.get('/persona/capabilities', async (c) => c.json(await handlers.capabilities()));
+}
+
+function addVectors(app: App, vectors: VectorResources): void {
+  const path = '/persona/vectors/:name';
+  app.get('/persona/vectors', async (c) => c.json({ vectors: await vectors.list() }));
+  app.get(path, async (c) => c.json(await vectors.get(c.req.param('name'))));
+  app.put(path, async (c) => c.json(await vectors.put(c.req.param('name'), c.req.raw.body, c.req.query())));
+  app.delete(path, async (c) => {
+    await vectors.delete(c.req.param('name'));
+    return c.json({ name: c.req.param('name'), deleted: true });
+  });
+}
+
+function addFacts(app: App, { registry }: Metrics): void {
+  app.get('/metrics', async () => {
+    const headers = { 'content-type': registry.contentType };
+    return new Response(await registry.metrics(), { headers });
+  });
+}

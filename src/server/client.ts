@@ -1,0 +1,190 @@
+/**
+ * A client of `persona serve`, typed by the server's own schemas. For chat and completions any client of OpenAI's protocol
+ * works as well; this one knows the `persona` field, vectors and activations.
+ */
+
+import type {
+  ActivationsRequest,
+  ActivationsResult,
+  Capabilities,
+  ChatChunk,
+  ChatCompletion,
+  ChatRequest,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  ErrorBody,
+  ModelList,
+  VectorFacts,
+} from './api.ts';
+
+export type {
+  ActivationsRequest,
+  ActivationsResult,
+  Capabilities,
+  ChatChunk,
+  ChatCompletion,
+  ChatRequest,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  ModelList,
+  PersonaField,
+  ReplyPersona,
+  VectorFacts,
+} from './api.ts';
+
+export interface ClientOptions {
+  /** Such as `http://127.0.0.1:8787`, the default. */
+  readonly url?: string;
+  readonly apiKey?: string;
+  /** What the server printed; needed to upload and delete vectors. */
+  readonly token?: string;
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** What a server answered that is no result. */
+export class ServerRefusal extends Error {
+  readonly status: number;
+  readonly code: string | null;
+
+  constructor(status: number, message: string, code: string | null) {
+    super(message);
+    this.name = 'ServerRefusal';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+type Whole<T> = Omit<T, 'stream' | 'stream_options'>;
+type Streamed<T> = Omit<T, 'stream'>;
+
+/** Every method throws `ServerRefusal` with the server's sentence where it refuses. */
+export class PersonaClient {
+  private readonly url: string;
+  private readonly headers: Readonly<Record<string, string>>;
+  private readonly fetch: typeof globalThis.fetch;
+
+  constructor(options: ClientOptions = {}) {
+    this.url = (options.url ?? 'http://127.0.0.1:8787').replace(/\/$/, '');
+    this.headers = {
+      ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
+      ...(options.token !== undefined && { 'x-persona-token': options.token }),
+    };
+    this.fetch = options.fetch ?? globalThis.fetch;
+  }
+
+  models(): Promise<ModelList> {
+    return this.ask('GET', '/v1/models');
+  }
+
+  chat(request: Whole<ChatRequest>, signal?: AbortSignal): Promise<ChatCompletion> {
+    return this.ask('POST', '/v1/chat/completions', request, signal);
+  }
+
+  complete(request: Whole<CompletionRequest>, signal?: AbortSignal): Promise<Completion> {
+    return this.ask('POST', '/v1/completions', request, signal);
+  }
+
+  /** The chunks of a chat as they come; whoever stops taking them ends the reply. */
+  streamChat(request: Streamed<ChatRequest>, signal?: AbortSignal): AsyncGenerator<ChatChunk> {
+    return this.chunks('/v1/chat/completions', request, signal);
+  }
+
+  /** As `streamChat`. */
+  streamCompletion(
+    request: Streamed<CompletionRequest>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<CompletionChunk> {
+    return this.chunks('/v1/completions', request, signal);
+  }
+
+  activations(request: ActivationsRequest, signal?: AbortSignal): Promise<ActivationsResult> {
+    return this.ask('POST', '/v1/activations', request, signal);
+  }
+
+  capabilities(): Promise<Capabilities> {
+    return this.ask('GET', '/persona/capabilities');
+  }
+
+  async vectors(): Promise<readonly VectorFacts[]> {
+    return (await this.ask<{ vectors: VectorFacts[] }>('GET', '/persona/vectors')).vectors;
+  }
+
+  /** A vector file's bytes: this package's, a `.pt` of the paper's authors, or a GGUF control vector. */
+  putVector(
+    name: string,
+    bytes: Uint8Array<ArrayBuffer>,
+    about: Readonly<Record<string, string>> = {},
+  ): Promise<VectorFacts> {
+    const query = new URLSearchParams(about).toString();
+    const path = `/persona/vectors/${encodeURIComponent(name)}${query === '' ? '' : `?${query}`}`;
+    return this.result(path, {
+      method: 'PUT',
+      headers: { ...this.headers, 'content-type': 'application/octet-stream' },
+      body: bytes,
+    });
+  }
+
+  async deleteVector(name: string): Promise<void> {
+    await this.ask('DELETE', `/persona/vectors/${encodeURIComponent(name)}`);
+  }
+
+  private ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+    return this.result(path, {
+      method,
+      headers: { ...this.headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal !== undefined && { signal }),
+    });
+  }
+
+  private async *chunks<T>(
+    path: string,
+    request: object,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<T> {
+    const response = await this.send(path, {
+      method: 'POST',
+      headers: { ...this.headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ ...request, stream: true }),
+      ...(signal !== undefined && { signal }),
+    });
+    for await (const data of serverEvents(response.body!)) {
+      if (data === '[DONE]') return;
+      const value = JSON.parse(data) as T | ErrorBody;
+      if (isError(value)) throw new ServerRefusal(response.status, value.error.message, value.error.code);
+      yield value;
+    }
+    throw new ServerRefusal(response.status, 'the stream ended before the reply', 'incomplete');
+  }
+
+  private async result<T>(path: string, init: RequestInit): Promise<T> {
+    return (await (await this.send(path, init)).json()) as T;
+  }
+
+  private async send(path: string, init: RequestInit): Promise<Response> {
+    const response = await this.fetch(`${this.url}${path}`, init);
+    if (response.ok) return response;
+    // What refuses may be a proxy, with a body of its own.
+    const value: unknown = await response.json().catch(() => null);
+    if (isError(value)) throw new ServerRefusal(response.status, value.error.message, value.error.code);
+    throw new ServerRefusal(response.status, response.statusText, null);
+  }
+}
+
+function isError(value: unknown): value is ErrorBody {
+  const error: unknown = typeof value === 'object' && value !== null && 'error' in value ? value.error : null;
+  return typeof error === 'object' && error !== null && 'message' in error && 'code' in error;
+}
+
+/** The data of server-sent events, one line each, as this server sends them. */
+async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let waiting = '';
+  for await (const bytes of body) {
+    const events = (waiting + decoder.decode(bytes, { stream: true })).split('\n\n');
+    waiting = events.pop()!;
+    for (const event of events) yield event.slice('data: '.length);
+  }
+}

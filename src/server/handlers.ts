@@ -1,0 +1,176 @@
+import type { z } from '@hono/zod-openapi';
+import { poolings } from '../engine/types.ts';
+import { UsageError } from '../errors.ts';
+import { steeringForms } from '../persona/steering/spec.ts';
+import { describeIssues } from '../store/schema.ts';
+import { answerActivations } from './activations.ts';
+import type { Admission } from './admission.ts';
+import * as api from './api.ts';
+import { chatForm } from './chat.ts';
+import { completionForm } from './completions.ts';
+import { Deadline } from './deadline.ts';
+import { HttpFailure } from './failure.ts';
+import type { Metrics } from './metrics.ts';
+import { nameableVectors } from './persona.ts';
+import { collectReplies, findModel, type ReplyForm, type ReplyPlan, runReplies } from './replies.ts';
+import type { ServerContext } from './request-log.ts';
+import type { Limits, ServerSettings } from './settings.ts';
+import { streamReplies } from './sse.ts';
+
+/** Answers to what is asked of the models. */
+export class Handlers {
+  private readonly settings: ServerSettings;
+  private readonly admission: Admission;
+  private readonly metrics: Metrics;
+  private readonly started = Math.floor(Date.now() / 1000);
+
+  constructor(settings: ServerSettings, admission: Admission, metrics: Metrics) {
+    this.settings = settings;
+    this.admission = admission;
+    this.metrics = metrics;
+  }
+
+  get limits(): Limits {
+    return this.settings.limits;
+  }
+
+  models(): api.ModelList {
+    return { object: 'list', data: this.settings.models.map(({ id }) => this.entry(id)) };
+  }
+
+  model(id: string): api.ModelList['data'][number] {
+    return this.entry(findModel(this.settings.models, id).id);
+  }
+
+  private entry(id: string): api.ModelList['data'][number] {
+    return { id, object: 'model', created: this.started, owned_by: 'persona-vectors' };
+  }
+
+  async chat(c: ServerContext): Promise<Response> {
+    return this.reply(c, await this.readBody(c, api.chatRequest), chatForm);
+  }
+
+  async completions(c: ServerContext): Promise<Response> {
+    return this.reply(c, await this.readBody(c, api.completionRequest), completionForm);
+  }
+
+  private async reply<Request extends api.ChatRequest | api.CompletionRequest>(
+    c: ServerContext,
+    request: Request,
+    form: ReplyForm<Request>,
+  ): Promise<Response> {
+    const leave = this.admission.enter(form.count(request));
+    const deadline = new Deadline(c.req.raw.signal, this.limits.seconds);
+    const end = (): void => {
+      deadline.clear();
+      leave();
+    };
+    let streaming = false;
+    try {
+      const plan = await form.plan(request, this.settings);
+      this.metrics.tokens.inc({ kind: 'prompt' }, plan.promptTokens);
+      if (request.stream === true) {
+        streaming = true;
+        return this.stream(c, { request, form, plan, deadline, end });
+      }
+      const results = await collectReplies(plan, deadline.signal);
+      for (const { ids } of results) this.metrics.tokens.inc({ kind: 'reply' }, ids.length);
+      return Response.json(form.whole(plan, results));
+    } catch (error) {
+      throw deadline.explain(error);
+    } finally {
+      if (!streaming) end();
+    }
+  }
+
+  private stream<Request extends api.ChatRequest | api.CompletionRequest>(
+    c: ServerContext,
+    {
+      request,
+      form,
+      plan,
+      deadline,
+      end,
+    }: {
+      readonly request: Request;
+      readonly form: ReplyForm<Request>;
+      readonly plan: ReplyPlan;
+      readonly deadline: Deadline;
+      readonly end: () => void;
+    },
+  ): Response {
+    const onToken = (): void => this.metrics.tokens.inc({ kind: 'reply' });
+    let ended = (): void => undefined;
+    c.set('ended', new Promise((resolve) => (ended = resolve)));
+    const env = c.env as { outgoing?: { destroy(): void } } | undefined;
+    return streamReplies({
+      chunks: form.stream(plan),
+      events: runReplies(plan, deadline.signal, onToken),
+      withUsage: request.stream_options?.include_usage === true,
+      waitingBytes: this.limits.waitingBytes,
+      abort: deadline.abort,
+      disconnect: () => env?.outgoing?.destroy(),
+      explain: (error) => deadline.explain(error),
+      onEnd: (error) => {
+        end();
+        c.set('error', error);
+        ended();
+      },
+    });
+  }
+
+  async activations(c: ServerContext): Promise<Response> {
+    const request = await this.readBody(c, api.activationsRequest);
+    const leave = this.admission.enter(request.input.length);
+    const deadline = new Deadline(c.req.raw.signal, this.limits.seconds);
+    try {
+      return Response.json(await answerActivations(request, this.settings, deadline.signal));
+    } catch (error) {
+      throw deadline.explain(error);
+    } finally {
+      deadline.clear();
+      leave();
+    }
+  }
+
+  async capabilities(): Promise<api.Capabilities> {
+    const { models, limits, version, vectors } = this.settings;
+    return {
+      version,
+      models: models.map(({ id, model: { checkpoint, precision } }) => ({
+        id,
+        layers: checkpoint.config.layers,
+        width: checkpoint.config.width,
+        context: checkpoint.config.maxPositions,
+        precision,
+        chat: checkpoint.chatTemplate !== null,
+      })),
+      steering: { positions: ['all', 'prompt', 'response', 'boundary'], forms: [...steeringForms] },
+      poolings: [...poolings],
+      vectors: await nameableVectors(vectors),
+      limits: { ...limits },
+    };
+  }
+
+  private async readBody<T>(c: ServerContext, schema: z.ZodType<T>): Promise<T> {
+    const text = await c.req.text();
+    if (this.settings.logText) c.set('text', text);
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    const param = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
+    throw new HttpFailure(400, describeIssues(parsed.error), {
+      code: 'invalid_request',
+      ...(param !== '' && { param: param.slice(0, 200) }),
+    });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new UsageError(`expected JSON, but ${cause instanceof Error ? cause.message : 'it is none'}`, {
+      cause,
+    });
+  }
+}

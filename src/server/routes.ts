@@ -1,0 +1,85 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import * as api from './api.ts';
+
+const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
+const failure = { ...json(api.errorBody), description: 'OpenAI error object' };
+const answer = (schema: z.ZodType, description: string) => ({
+  200: { ...json(schema), description },
+  400: failure,
+  401: failure,
+  403: failure,
+  404: failure,
+  429: failure,
+  503: failure,
+});
+/** Of a stream the schema is that of one event's data. */
+const streamed = (schema: z.ZodType, chunk: z.ZodType, description: string) => ({
+  ...answer(schema, description),
+  200: {
+    description,
+    content: { 'application/json': { schema }, 'text/event-stream': { schema: chunk } },
+  },
+});
+const named = { params: z.object({ name: z.string() }) };
+const token = z.object({ 'x-persona-token': z.string() });
+
+/** Describes every route, from the schemas that requests are checked by. */
+export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
+  registry.registerPath({ method: 'get', path: '/v1/models', responses: answer(api.modelList, 'Models') });
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/chat/completions',
+    request: { body: json(api.chatRequest) },
+    responses: streamed(api.chatCompletion, api.chatChunk, 'The reply, or chunks of it'),
+  });
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/completions',
+    request: { body: json(api.completionRequest) },
+    responses: streamed(api.completion, api.completionChunk, 'The continuation, or chunks of it'),
+  });
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/activations',
+    request: { body: json(api.activationsRequest) },
+    responses: answer(api.activationsResult, 'Pooled residual streams'),
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/capabilities',
+    responses: answer(api.capabilities, 'What this server can'),
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/vectors',
+    responses: answer(api.vectorList, 'Vectors'),
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/vectors/{name}',
+    request: named,
+    responses: answer(api.vectorFacts, 'One vector'),
+  });
+  registry.registerPath({
+    method: 'put',
+    path: '/persona/vectors/{name}',
+    request: {
+      ...named,
+      headers: token,
+      query: z.object({
+        layout: z.string().optional(),
+        pooling: z.string().optional(),
+        trait: z.string().optional(),
+        model: z.string().optional(),
+      }),
+      body: { content: { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } } },
+    },
+    responses: answer(api.vectorFacts, 'The vector as it was taken in'),
+  });
+  registry.registerPath({
+    method: 'delete',
+    path: '/persona/vectors/{name}',
+    request: { ...named, headers: token },
+    responses: answer(api.deletedVector, 'Deleted'),
+  });
+}

@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathKind } from '../model/read-bytes.ts';
+import { PersonaVector } from '../persona/vector.ts';
+import { writeVectorFile } from '../store/vector-file.ts';
+import { type ImportOptions, importVector, ptLayouts } from '../store/vector-import.ts';
+import { runFiles } from '../store/run-folder.ts';
+import { PersonaError } from '../errors.ts';
+import { defined } from '../util/defined.ts';
+import type { VectorFacts } from './api.ts';
+import { HttpFailure } from './failure.ts';
+import { nameableVectors } from './persona.ts';
+import type { Limits } from './settings.ts';
+
+const uploadPrefix = '.upload-';
+/** Milliseconds after which nobody is still sending. */
+const abandonedAfter = 3_600_000;
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** What of an upload its bytes do not say. */
+export interface UploadQuery {
+  readonly layout?: string | undefined;
+  readonly pooling?: string | undefined;
+  readonly trait?: string | undefined;
+  readonly model?: string | undefined;
+}
+
+/** The vectors in one folder as resources. */
+export class VectorResources {
+  private readonly folder: string;
+  private readonly limits: Pick<Limits, 'uploadBytes' | 'vectors'>;
+  /** The change under way: they come one after the other, so that one vector at a time is in memory. */
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(folder: string, limits: Pick<Limits, 'uploadBytes' | 'vectors'>) {
+    this.folder = folder;
+    this.limits = limits;
+  }
+
+  /** Those that can be read; one that cannot does not hide the others. */
+  async list(): Promise<VectorFacts[]> {
+    const facts: VectorFacts[] = [];
+    for (const name of await nameableVectors(this.folder)) {
+      const file = await this.fileOf(name);
+      try {
+        if (file !== null) facts.push(toFacts(name, await PersonaVector.load(file)));
+      } catch (error) {
+        if (!(error instanceof PersonaError)) throw error;
+      }
+    }
+    return facts;
+  }
+
+  async get(name: string): Promise<VectorFacts> {
+    return toFacts(name, await PersonaVector.load(await this.existing(name)));
+  }
+
+  /** Takes a vector in: in this package's format, or imported from `.pt` or GGUF. It is there whole or not at all. */
+  async put(name: string, body: ReadableStream<Uint8Array> | null, query: UploadQuery): Promise<VectorFacts> {
+    checkResourceName(name);
+    const layout = ptLayouts.find((one) => one === query.layout);
+    if (query.layout !== undefined && layout === undefined)
+      throw new HttpFailure(400, `expected layout ${ptLayouts.join(' or ')}`, { param: 'layout' });
+    await mkdir(this.folder, { recursive: true });
+    await this.removeAbandoned();
+    const temporary = join(this.folder, `${uploadPrefix}${randomBytes(8).toString('hex')}.tmp`);
+    try {
+      await receive(body, temporary, this.limits.uploadBytes);
+      const { pooling, trait = name, model } = query;
+      const options = defined({ layout, pooling, trait, model });
+      return await this.inTurn(() => this.take(name, temporary, options));
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /** What a server that was killed has left of uploads. */
+  private async removeAbandoned(): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (!name.startsWith(uploadPrefix)) continue;
+      const file = join(this.folder, name);
+      const info = await stat(file).catch(() => null);
+      if (info !== null && Date.now() - info.mtimeMs > abandonedAfter) await rm(file, { force: true });
+    }
+  }
+
+  private async take(name: string, upload: string, options: ImportOptions): Promise<VectorFacts> {
+    const names = await nameableVectors(this.folder);
+    if (!names.includes(name) && names.length >= this.limits.vectors)
+      throw new HttpFailure(409, `expected at most ${this.limits.vectors} vectors; delete some`);
+    if ((await pathKind(join(this.folder, name))) !== null)
+      throw new HttpFailure(409, `"${name}" is a run of \`persona extract\`; choose another name`);
+    const { file, notes } = await importVector(upload, options).catch((error: unknown) => {
+      throw withoutPath(error, upload);
+    });
+    await writeVectorFile(join(this.folder, `${name}.safetensors`), file);
+    return { ...(await this.get(name)), notes: [...notes] };
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.inTurn(async () => {
+      const file = await this.existing(name);
+      if (file !== join(this.folder, `${name}.safetensors`))
+        throw new HttpFailure(409, `"${name}" is a run of \`persona extract\`, which is deleted by hand`);
+      await rm(file);
+    });
+  }
+
+  private inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(change);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+
+  private async existing(name: string): Promise<string> {
+    const file = (await nameableVectors(this.folder)).includes(name) ? await this.fileOf(name) : null;
+    if (file !== null) return file;
+    throw new HttpFailure(404, `found no vector ${JSON.stringify(name.slice(0, 100))}`, {
+      code: 'unknown_vector',
+    });
+  }
+
+  private async fileOf(name: string): Promise<string | null> {
+    for (const file of [join(this.folder, name, runFiles.vector), join(this.folder, `${name}.safetensors`)])
+      if ((await pathKind(file)) === 'file') return file;
+    return null;
+  }
+}
+
+function checkResourceName(name: string): void {
+  if (namePattern.test(name)) return;
+  throw new HttpFailure(
+    400,
+    'expected a name of at most 64 letters, digits, "-" and "_", beginning with a letter or digit',
+    {
+      param: 'name',
+    },
+  );
+}
+
+async function receive(body: ReadableStream<Uint8Array> | null, path: string, most: number): Promise<void> {
+  if (body === null) throw new HttpFailure(400, 'expected a vector file as the body, got none');
+  const handle = await open(path, 'wx');
+  try {
+    let size = 0;
+    for await (const chunk of body) {
+      size += chunk.byteLength;
+      if (size > most) throw new HttpFailure(413, `expected at most ${most} bytes, got more`);
+      await handle.write(chunk);
+    }
+    if (size === 0) throw new HttpFailure(400, 'expected a vector file as the body, got no bytes');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Where files lie here is nobody's business. */
+function withoutPath(error: unknown, path: string): unknown {
+  if (!(error instanceof PersonaError)) return error;
+  return new HttpFailure(
+    400,
+    error.message.replaceAll(`"${path}"`, 'the upload').replaceAll(path, 'the upload'),
+    {
+      code: error.code,
+    },
+  );
+}
+
+function toFacts(name: string, { layers, width, metadata }: PersonaVector): VectorFacts {
+  const { trait, model, pooling, recommendedLayer } = metadata;
+  return { name, trait, model, layers, width, pooling, recommended_layer: recommendedLayer };
+}
