@@ -25,6 +25,7 @@ import { trainCommand } from './commands/train.ts';
 import { traitCommand } from './commands/trait.ts';
 import { reportCommand } from './commands/report.ts';
 import { validateCommand } from './commands/validate.ts';
+import { workerCommand } from './commands/worker.ts';
 import { vectorCommand } from './commands/vector.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
@@ -82,6 +83,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     monitorCommand(context),
     experimentCommand(context),
     screenCommand(context),
+    workerCommand(context),
     trainCommand(context),
     mergeCommand(),
     shiftCommand(context),

@@ -40,9 +40,15 @@ function callShape(
   rows: readonly RunningRow[],
   options: GenerateOptions,
 ): CallShape {
-  const { maxTokens, batchRows, cacheBytes, batchTokens, adapter, signal } = options;
+  const { batchRows, cacheBytes, batchTokens, adapter, signal } = options;
   const longest = Math.max(...rows.map((row) => row.prompt.length));
-  const room = roomForRows(runtime.config, longest, options, availableMemory() + heldBytes);
+  // What is read behind a prompt, and the padding to an even length, lies where the reply will.
+  const read = Math.max(...rows.map((row) => row.prompt.length + row.read.length + 1 - longest));
+  const maxTokens = rows.some((row) => row.read.length > 0)
+    ? Math.max(options.maxTokens, read)
+    : options.maxTokens;
+  const available = availableMemory() + heldBytes;
+  const room = roomForRows(runtime.config, longest, { ...options, maxTokens }, available);
   return {
     slots: Math.min(batchRows ?? defaultBatchRows, room, rows.length),
     capacity: slotCapacity(longest, maxTokens),
@@ -103,7 +109,8 @@ function prepareRow(
   tokenizer: Checkpoint['tokenizer'],
 ): RunningRow {
   const name = `row ${index + 1}`;
-  const prompt = markReplies(placeTokens(runtime, row.ids, row.ids.length, name), row, name);
+  const placed = placeTokens(runtime, [...row.ids, ...(row.read ?? [])], row.ids.length, name);
+  const prompt = markReplies(placed.slice(0, row.ids.length), row, name);
   if (prompt.length + options.maxTokens > runtime.context) {
     throw new DataError(
       `${name}: expected prompt and reply within the model's context of ${runtime.context} tokens, got a prompt of ${prompt.length} and up to ${options.maxTokens} new tokens; shorten the prompt or ask for fewer`,
@@ -122,6 +129,7 @@ function prepareRow(
   const start = {
     index,
     prompt,
+    read: placed.slice(row.ids.length),
     plan,
     planKey: interventionKey(row),
     probes,
@@ -195,14 +203,15 @@ function inOrder(rows: readonly RunningRow[]): RunningRow[] {
   for (const row of rows) {
     const long = row.prompt.length > leastSharedPrefix;
     const ids = row.prompt.slice(0, leastSharedPrefix).map((place) => place.id);
-    const key = long ? `${row.planKey}:${ids.join(',')}` : `short:${row.prompt.length}`;
+    const fed = row.prompt.length + row.read.length;
+    const key = long ? `${row.planKey}:${ids.join(',')}` : `short:${fed}`;
     const found = beginnings.get(key) ?? { rows: [], longest: 0 };
     found.rows.push(row);
-    found.longest = Math.max(found.longest, row.prompt.length);
+    found.longest = Math.max(found.longest, fed);
     beginnings.set(key, found);
   }
   const byLength = (a: RunningRow, b: RunningRow): number =>
-    b.prompt.length - a.prompt.length || a.index - b.index;
+    b.prompt.length + b.read.length - a.prompt.length - a.read.length || a.index - b.index;
   return [...beginnings.values()]
     .sort(
       (a, b) => b.longest - a.longest || (a.rows[0] as RunningRow).index - (b.rows[0] as RunningRow).index,

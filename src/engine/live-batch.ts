@@ -168,8 +168,9 @@ export class LiveBatch {
       const { row } = seat;
       const leader = places.get(leaders.get(row.promptKey)!)!;
       if (i !== leader) slots.cache.copy(first + leader, first + i, row.prompt.length);
-      const { logits, prompt, projections } = results[leader]!;
+      const { logits, prompt, projections, read } = results[leader]!;
       row.project(projections);
+      row.takeRead(read);
       if (row.pooling && prompt !== null) row.pool.addPrompt(prompt.mean, prompt.last);
       slots.logits.set(logits, i * this.runtime.config.vocabSize);
       this.running.push(seat);

@@ -2,6 +2,7 @@ import type { Adapter } from '../model/adapter.ts';
 import { EditFeeds } from './edit-feeds.ts';
 import { type InterventionPlan, noInterventions } from './interventions.ts';
 import type { KvCache } from './kv-cache.ts';
+import { joined } from '../util/joined.ts';
 import type { TokenPlace } from './positions.ts';
 import { ProbeFeeds } from './probe-feeds.ts';
 import { noPositions, paddedLength, type Runtime, type StepResult } from './runtime.ts';
@@ -10,6 +11,8 @@ import type { Probe } from './types.ts';
 /** A prompt to run. */
 export interface PrefillRow {
   readonly prompt: readonly TokenPlace[];
+  /** Tokens behind the prompt that are run with it for their projections; what they leave in the cache is written over. */
+  readonly read?: readonly TokenPlace[];
   readonly plan: InterventionPlan;
   /** Equal for rows whose prompts run under equal interventions, so that they can share what is computed. */
   readonly planKey: number;
@@ -29,6 +32,8 @@ export interface PrefillResult {
   readonly prompt: { readonly mean: Float32Array; readonly last: Float32Array } | null;
   /** Projections of the last token, `[probes]`. */
   readonly projections: Float32Array;
+  /** Projections of the tokens behind the prompt, `[tokens, probes]`. */
+  readonly read: Float32Array;
 }
 
 export interface PrefillOptions {
@@ -74,7 +79,7 @@ export class Prefill {
       const sharers = this.sharers(rest);
       if (sharers.length > 1) {
         results.push(...(yield* this.runShared(sharers, slot)));
-      } else if ((rest[0] as PrefillRow).prompt.length > pieceTokens) {
+      } else if (fedTokens(rest[0] as PrefillRow).length > pieceTokens) {
         results.push(yield* this.runPieces(rest[0] as PrefillRow, slot, 0));
       } else {
         yield;
@@ -87,13 +92,13 @@ export class Prefill {
   /** The first rows as far as they have a long beginning in common, longer than what follows it. */
   private sharers(rows: readonly PrefillRow[]): PrefillRow[] {
     const head = rows[0] as PrefillRow;
-    if (head.poolingPrompt) return [head];
+    if (head.poolingPrompt || reads(head)) return [head];
     let shared = head.prompt.length;
     let count = 1;
     for (const row of rows.slice(1)) {
       const common = Math.min(shared, commonPrefix(head, row));
       const longest = Math.max(...rows.slice(0, count + 1).map((other) => other.prompt.length));
-      if (common < leastSharedPrefix || longest > 2 * common || row.poolingPrompt) break;
+      if (common < leastSharedPrefix || longest > 2 * common || row.poolingPrompt || reads(row)) break;
       shared = common;
       count++;
     }
@@ -104,11 +109,12 @@ export class Prefill {
   private fitting(rows: readonly PrefillRow[]): PrefillRow[] {
     const limit = this.options.batchTokens ?? defaultStepTokens;
     let count = 1;
-    let longest = (rows[0] as PrefillRow).prompt.length;
+    let longest = fedTokens(rows[0] as PrefillRow).length;
     for (const row of rows.slice(1)) {
-      longest = Math.max(longest, row.prompt.length);
+      const { length } = fedTokens(row);
+      longest = Math.max(longest, length);
       const padded = longest + (longest % 2);
-      if (row.prompt.length > pieceTokens || padded * (count + 1) > limit) break;
+      if (length > pieceTokens || padded * (count + 1) > limit) break;
       count++;
     }
     return rows.slice(0, count);
@@ -117,8 +123,8 @@ export class Prefill {
   /** First prompts of any lengths in one step. */
   private async runTogether(rows: readonly PrefillRow[], first: number): Promise<PrefillResult[]> {
     const stepRows = this.runtime.fillBatch(
-      rows.map((row) => ({ tokens: row.prompt, plan: row.plan, probes: row.probes })),
-      { tokens: [filler], plan: noInterventions, probes: [] },
+      rows.map((row) => ({ tokens: fedTokens(row), prompt: row.prompt, plan: row.plan, probes: row.probes })),
+      { tokens: [filler], prompt: [filler], plan: noInterventions, probes: [] },
     );
     const probes = ProbeFeeds.of(
       this.runtime.config,
@@ -130,11 +136,11 @@ export class Prefill {
       positions,
       cache: this.cache.view(first, stepRows.length),
       pool: poolWeights(
-        stepRows.map((row) => row.tokens),
+        stepRows.map((row) => row.prompt),
         positions,
         rows.some((row) => row.pooling),
       ),
-      queries: { count: 1, index: BigInt64Array.from(stepRows, (row) => BigInt(row.tokens.length - 1)) },
+      queries: { count: 1, index: BigInt64Array.from(stepRows, (row) => BigInt(row.prompt.length - 1)) },
       tokens: noPositions,
       edits: new EditFeeds(
         this.runtime.config,
@@ -144,9 +150,10 @@ export class Prefill {
       adapter: this.options.adapter,
       probes,
     });
-    return rows.map(({ prompt }, b) => {
-      const projections = probes.read(result.projections, b, prompt.length - 1, positions);
-      return { ...this.read(result, b, 1), projections };
+    return rows.map(({ prompt, read = [] }, b) => {
+      const at = (i: number): Float32Array => probes.read(result.projections, b, i, positions);
+      const projections = at(prompt.length - 1);
+      return { ...this.read(result, b, 1), projections, read: joined(read.map(({ index }) => at(index))) };
     });
   }
 
@@ -171,42 +178,52 @@ export class Prefill {
 
   /** One prompt from token `from` on, in pieces; only one that begins the prompt, and can be padded, may be odd. */
   private async *runPieces(row: PrefillRow, slot: number, from: number): AsyncGenerator<void, PrefillResult> {
-    const { prompt } = row;
+    const tokens = fedTokens(row);
+    const decided = row.prompt.length - 1;
     const probes = ProbeFeeds.of(this.runtime.config, [row.probes]);
     const means: Float32Array[] = [];
-    for (let at = from; ; ) {
-      const odd = at === 0 ? prompt.length % 2 : 0;
-      const left = prompt.length - at;
+    const read: Float32Array[] = [];
+    let found: Pick<PrefillResult, 'logits' | 'prompt' | 'projections'> | null = null;
+    for (let at = from; at < tokens.length; ) {
+      const odd = at === 0 ? tokens.length % 2 : 0;
+      const left = tokens.length - at;
       const size = left <= pieceTokens ? left : pieceTokens - odd;
-      const piece = prompt.slice(at, at + size);
+      const piece = tokens.slice(at, at + size);
+      const last = Math.min(decided - at, size - 1);
       yield;
-      const result = await this.runPiece(row, slot, piece, probes);
-      const { logits, prompt: residuals } = this.read(result, 0, this.runtime.batchMultiple);
-      if (residuals !== null) means.push(residuals.mean);
+      const result = await this.runPiece(row, slot, piece, Math.max(0, last), probes);
+      const { logits, prompt } = this.read(result, 0, this.runtime.batchMultiple);
+      const projected = (i: number): Float32Array =>
+        probes.read(result.projections, 0, i, positionsOf(piece));
+      if (prompt !== null && last >= 0) means.push(prompt.mean);
+      if (last >= 0 && last === decided - at) found = { logits, prompt, projections: projected(last) };
+      for (const { index } of piece) if (index > decided) read.push(projected(index - at));
       at += size;
-      if (at < prompt.length) continue;
-      const projections = probes.read(result.projections, 0, piece.length - 1, positionsOf(piece));
-      const kept = residuals === null ? null : { mean: sum(means), last: residuals.last };
-      return { logits, prompt: kept, projections };
     }
+    const { prompt, ...rest } = found!;
+    return {
+      ...rest,
+      prompt: prompt === null ? null : { mean: sum(means), last: prompt.last },
+      read: joined(read),
+    };
   }
 
   private runPiece(
     row: PrefillRow,
     slot: number,
     piece: readonly TokenPlace[],
+    last: number,
     probes: ProbeFeeds,
   ): Promise<StepResult> {
     const positions = positionsOf(piece);
-    const last = BigInt(piece.length - 1);
     // The head takes token rows in pairs too, where the other products do.
     const count = this.runtime.batchMultiple;
     return this.runtime.step({
       rows: [{ tokens: piece }],
       positions,
       cache: this.cache.view(slot, 1),
-      pool: poolWeights([piece], positions, row.pooling),
-      queries: { count, index: new BigInt64Array(count).fill(last) },
+      pool: poolWeights([piece.slice(0, last + 1)], positions, row.pooling),
+      queries: { count, index: new BigInt64Array(count).fill(BigInt(last)) },
       tokens: noPositions,
       edits: new EditFeeds(this.runtime.config, [row.plan]),
       stages: row.plan.stages,
@@ -216,7 +233,7 @@ export class Prefill {
   }
 
   /** Results of batch row `b`, whose logits stand in row `b * queries`. */
-  private read(result: StepResult, b: number, queries: number): Omit<PrefillResult, 'projections'> {
+  private read(result: StepResult, b: number, queries: number): Pick<PrefillResult, 'logits' | 'prompt'> {
     const { vocabSize, layers, width } = this.runtime.config;
     const at = b * queries * vocabSize;
     const size = (layers + 1) * width;
@@ -242,6 +259,15 @@ function poolWeights(
     weights[start + positions + tokens.length - 1] = 1;
   });
   return { readings: 2, weights };
+}
+
+/** What is run for a row: its prompt, and what is read behind it. */
+function fedTokens({ prompt, read = [] }: PrefillRow): readonly TokenPlace[] {
+  return read.length === 0 ? prompt : [...prompt, ...read];
+}
+
+function reads({ read = [] }: PrefillRow): boolean {
+  return read.length > 0;
 }
 
 /** Length of a piece's position axis: only one that begins a prompt can be padded. */

@@ -1,5 +1,6 @@
 import type { StreamDecoder } from '../model/decode-stream.ts';
 import type { ThoughtTracker } from '../model/thinking.ts';
+import { joined } from '../util/joined.ts';
 import type { Random } from '../util/random.ts';
 import type { InterventionPlan } from './interventions.ts';
 import type { PoolAccumulator } from './pool-accumulator.ts';
@@ -54,6 +55,7 @@ export interface RowStart extends Omit<PrefillRow, 'pooling' | 'poolingPrompt'> 
 export class RunningRow implements PrefillRow {
   readonly index: number;
   readonly prompt: readonly TokenPlace[];
+  readonly read: readonly TokenPlace[];
   readonly plan: InterventionPlan;
   readonly planKey: number;
   readonly pooling: boolean;
@@ -75,12 +77,15 @@ export class RunningRow implements PrefillRow {
   private thought = false;
   /** `[probes asked for]` a token that was fed. */
   private readonly projections: Float32Array[] = [];
+  /** `[tokens, probes]` of what was read behind the prompt, gates among the probes. */
+  private readProjections: Float32Array = new Float32Array(0);
   /** Which gates the token that was fed last has opened. */
   private open: readonly boolean[] = [];
 
   constructor(start: RowStart, settings: RowSettings) {
     this.index = start.index;
     this.prompt = start.prompt;
+    this.read = start.read ?? [];
     this.plan = start.plan;
     this.planKey = start.planKey;
     this.pool = start.pool;
@@ -122,6 +127,11 @@ export class RunningRow implements PrefillRow {
   *seen(): Generator<number> {
     for (const place of this.prompt) yield place.id;
     yield* this.ids;
+  }
+
+  /** Takes the projections `[tokens, probes]` of what was read behind the prompt. */
+  takeRead(values: Float32Array): void {
+    this.readProjections = values;
   }
 
   /** Takes the projections `[probes]` of the token that was fed, which decide what acts on the next one. */
@@ -171,8 +181,15 @@ export class RunningRow implements PrefillRow {
       finishReason: this.finished ?? 'length',
       pooled: this.pool.pooled(),
       ...(this.settings.projected > 0 ? { projections: joined(this.projections) } : {}),
+      ...(this.read.length > 0 ? { read: this.askedOf(this.readProjections) } : {}),
       ...(this.settings.logprobs !== null ? { logprobs: this.reports } : {}),
     };
+  }
+
+  /** Of every token's probes those that the caller asked for. */
+  private askedOf(values: Float32Array): Float32Array {
+    const [width, { projected }] = [this.probes.length, this.settings];
+    return values.filter((_, i) => i % width < projected);
   }
 
   /** The whole text; what the stream still held back goes to the listener first. */
@@ -188,17 +205,8 @@ export class RunningRow implements PrefillRow {
 }
 
 /** What a prompt leaves for those who read more of it than its logits depends on what they read. */
-function promptKey({ planKey, prompt, probes }: RowStart, settings: RowSettings): string {
-  const reads = probes.length > 0 || settings.pooling;
-  return `${planKey}:${reads ? settings.call : 0}:${prompt.map((place) => place.id).join(',')}`;
-}
-
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
-  }
-  return all;
+function promptKey({ planKey, prompt, read = [], probes }: RowStart, settings: RowSettings): string {
+  const keeps = probes.length > 0 || settings.pooling || read.length > 0;
+  const ids = (places: readonly TokenPlace[]): string => places.map((place) => place.id).join(',');
+  return `${planKey}:${keeps ? settings.call : 0}:${ids(prompt)}:${ids(read)}`;
 }

@@ -127,6 +127,12 @@ export interface GenerateRow {
    * while a steered conversation goes on; default: none, so that what was said before is read unsteered.
    */
   readonly steeredReplies?: readonly ReplyRange[];
+  /**
+   * A given reply to the same prompt. It is run with the prompt, for its projections alone (see `Generated.read`), and
+   * forgotten: the row is continued after the prompt, with the bits that it has without it; `prompt_mean` alone, whose sum
+   * follows the pieces that long prompts are run in, may differ in its last bits.
+   */
+  readonly read?: readonly number[];
   /** Ends this row alone, as `cancelled`, with what it has. */
   readonly signal?: AbortSignal;
 }
@@ -207,6 +213,8 @@ export interface Generated {
   readonly pooled: Pooled;
   /** `[1 + tokens fed, probes]`, where asked for: the last prompt token's, then the reply's. */
   readonly projections?: Float32Array;
+  /** `[tokens, probes]` of the given reply that was read, where asked for. */
+  readonly read?: Float32Array;
   /** One a token, where asked for. */
   readonly logprobs?: readonly TokenLogprobs[];
 }

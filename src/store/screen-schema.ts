@@ -29,6 +29,18 @@ export const shardCountsSchema = z.object({
 });
 export type ShardCounts = z.infer<typeof shardCountsSchema>;
 
+/** What is kept of a model's own reply to a prompt. */
+export const ownReplySchema = z.object({
+  ids: z.array(z.int()),
+  /** Mean residual over its words by layer, Float32 `[width]` in base64; null where it has no words. */
+  means: z.record(z.string(), z.string()).nullable(),
+});
+export type OwnReplyState = z.infer<typeof ownReplySchema>;
+
+/** What a judge said of a screened reply: a trait score a vector, 0–100, null where it refused. */
+export const judgedRowSchema = z.object({ key: z.string(), scores: z.array(z.number().nullable()) });
+export type JudgedRow = z.infer<typeof judgedRowSchema>;
+
 /** A number with its 95 % interval. */
 const intervalSchema = z.object({
   mean: z.number().nullable(),
@@ -40,6 +52,51 @@ const intervalSchema = z.object({
 const knownFoundSchema = z.object({ auroc: z.number(), rows: z.int(), flagged: z.int() });
 export type KnownFound = z.infer<typeof knownFoundSchema>;
 
+/** What the judge of a trait adds to the difference. */
+const judgedTraitSchema = z.object({
+  id: z.string(),
+  threshold: z.number(),
+  /** Samples that are flagged by the judge, by the difference, and by each of them. */
+  by_judge: z.int(),
+  by_difference: z.int(),
+  by_both: z.int(),
+  unscored: z.int(),
+  /** By the judge's scores alone; null where no rows are known. */
+  known: knownFoundSchema.nullable(),
+  /** 1001 scores, from the least to the greatest. */
+  quantiles: z.array(z.number()),
+});
+export type JudgedTrait = z.infer<typeof judgedTraitSchema>;
+
+/** How one trait's difference in mode `full` follows from that of `prompt-last`, and what flags by both modes share. */
+const autoTraitSchema = z.object({
+  name: z.string(),
+  /** full ≈ intercept + slope · prompt-last, fitted on the control. */
+  slope: z.number(),
+  intercept: z.number(),
+  r: z.number().nullable(),
+  /** Nine tenths of the control's estimates lie within this of their full difference. */
+  band: z.number(),
+  /** Share of the control that is flagged, or not, as it would be with all rows in mode full. */
+  agreement: z.number(),
+  /** The same if nothing but the estimate decided. */
+  estimate_agreement: z.number(),
+  /** Of the control: flagged by mode full, and of these not flagged by mode auto. */
+  control_flagged: z.int(),
+  control_missed: z.int(),
+});
+export type AutoTrait = z.infer<typeof autoTraitSchema>;
+
+/** What mode `auto` ran in mode `full`. */
+export const autoSchema = z.object({
+  control: z.int(),
+  near: z.int(),
+  /** Share of the samples that were not run in mode full. */
+  saved: z.number(),
+  traits: z.array(autoTraitSchema),
+});
+export type AutoFound = z.infer<typeof autoSchema>;
+
 export const screenTraitSchema = z.object({
   name: z.string(),
   layer: z.int(),
@@ -48,7 +105,9 @@ export const screenTraitSchema = z.object({
   difference: intervalSchema,
   sources: z.array(z.object({ source: z.string(), samples: z.int(), difference: intervalSchema })),
   threshold: z.number(),
+  /** By the difference, the judge or either, as was asked. */
   flagged: z.int(),
+  judge: judgedTraitSchema.nullable(),
   /** Null where no rows are known. */
   known: knownFoundSchema.nullable(),
   /** 1001 values, from the least to the greatest, a tenth of a percent apart. */
@@ -58,11 +117,12 @@ export const screenTraitSchema = z.object({
 /** Written last: a screening is finished when it is there. */
 export const screenManifestSchema = originSchema.extend({
   kind: z.literal('screen'),
-  mode: z.enum(['full', 'prompt-last', 'raw']),
+  mode: z.enum(['auto', 'full', 'prompt-last', 'raw']),
   /** What the rows were taken for. */
   schema_of_rows: z.string(),
   files: z.array(z.string()),
   counts: z.record(z.string(), z.int()),
+  auto: autoSchema.nullable(),
   traits: z.array(screenTraitSchema),
 });
 export type ScreenManifest = z.infer<typeof screenManifestSchema>;

@@ -1,9 +1,20 @@
 import type { ScreenRow } from '../../store/screen-schema.ts';
 import type { MeanInterval } from '../../persona/statistics.ts';
+import type { SampleMode } from './score.ts';
 
-/** A row's difference on a vector: what is reported, ranked and flagged. */
-export function differenceOf({ projection, reference }: ScreenRow, vector: number): number {
-  return projection[vector]! - (reference?.[vector] ?? 0);
+/** A row with what it is ranked and flagged by. */
+export interface RankedRow {
+  readonly row: ScreenRow;
+  /** `[vectors]`: the projection less its reference, or what mode `auto` estimates that of mode `full` to be. */
+  readonly difference: readonly number[];
+  readonly by: SampleMode;
+  /** `[vectors]`, a judge's trait scores, null where it refused; null without a judge. */
+  readonly scores: readonly (number | null)[] | null;
+}
+
+/** A row's own differences, `[vectors]`. */
+export function differencesOf({ projection, reference }: ScreenRow): number[] {
+  return projection.map((value, v) => value - (reference?.[v] ?? 0));
 }
 
 /** More sources than these are told apart by nobody. */
@@ -14,31 +25,37 @@ export interface Differences {
   readonly count: number;
   /** `[vectors][rows]`. */
   readonly values: readonly Float64Array[];
+  /** `[vectors][rows]`, a judge's scores, NaN where it refused; no vectors without a judge. */
+  readonly scores: readonly Float64Array[];
   readonly sources: { readonly names: readonly string[]; readonly of: Uint32Array };
   /** 1 for rows that are known to show what is looked for, else 0. */
   readonly known: Uint8Array;
 }
 
-/** Reads the differences of rows as they come, in memory of eight bytes a row and vector, and five a row. */
+/** Reads the differences of rows as they come, in memory of eight bytes a row and vector (with a judge sixteen), and five a row. */
 export async function collectDifferences(
-  rows: AsyncIterable<ScreenRow>,
-  vectors: number,
+  rows: AsyncIterable<RankedRow>,
+  { vectors, judged }: { readonly vectors: number; readonly judged: boolean },
   isKnown: (row: ScreenRow) => boolean,
 ): Promise<Differences> {
   let room = 1024;
-  let values = Array.from({ length: vectors }, () => new Float64Array(room));
+  const columns = (count: number): Float64Array[] =>
+    Array.from({ length: count }, () => new Float64Array(room));
+  let [values, scores] = [columns(vectors), columns(judged ? vectors : 0)];
   let of = new Uint32Array(room);
   let known = new Uint8Array(room);
   const names = new Map<string, number>();
   let count = 0;
-  for await (const row of rows) {
+  for await (const { row, difference, scores: given } of rows) {
     if (count === room) {
       room *= 2;
       values = values.map((old) => grown(old, new Float64Array(room)));
+      scores = scores.map((old) => grown(old, new Float64Array(room)));
       of = grown(of, new Uint32Array(room));
       known = grown(known, new Uint8Array(room));
     }
-    for (let v = 0; v < vectors; v++) values[v]![count] = differenceOf(row, v);
+    for (const [v, list] of values.entries()) list[count] = difference[v]!;
+    for (const [v, list] of scores.entries()) list[count] = given?.[v] ?? Number.NaN;
     known[count] = Number(isKnown(row));
     const source = names.has(row.source) || names.size < maxSources ? row.source : 'others';
     if (!names.has(source)) names.set(source, names.size);
@@ -47,6 +64,7 @@ export async function collectDifferences(
   return {
     count,
     values: values.map((list) => list.slice(0, count)),
+    scores: scores.map((list) => list.slice(0, count)),
     sources: { names: [...names.keys()], of: of.slice(0, count) },
     known: known.slice(0, count),
   };

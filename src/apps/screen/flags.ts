@@ -10,6 +10,10 @@ export type FlagRule =
   | { readonly by: 'percentile'; readonly percentile: number }
   | { readonly by: 'reference'; readonly percentile: number; readonly manifest: ScreenManifest };
 
+/** What flags a sample where a judge reads it too; the union is the paper's best filter. */
+export const flagsBy = ['union', 'difference', 'judge'] as const;
+export type FlagBy = (typeof flagsBy)[number];
+
 /** Quantiles that are kept are this many to a whole. */
 export const quantileSteps = 1000;
 
@@ -34,6 +38,45 @@ export function thresholdOf(rule: FlagRule, vector: Watched, quantiles: readonly
 }
 
 /**
+ * Checks that a rule says something of a judge's scores too.
+ *
+ * @throws UsageError for a threshold on the differences' scale alone, and a reference set without a judge.
+ */
+export function checkJudgeRule(rule: FlagRule, given: number | null, watched: readonly Watched[]): void {
+  if (given !== null) return;
+  if (rule.by === 'threshold') throw noJudgeThreshold();
+  if (rule.by === 'reference' && watched.some((vector) => traitOf(rule.manifest, vector).judge === null))
+    throw new UsageError(
+      '--reference: expected a screening with a judge, got one without; screen the reference with --judge, or give --judge-threshold.',
+    );
+}
+
+/**
+ * The judge's score from which on a sample is flagged, by the rule of the differences where none is given. By a percentile
+ * the lowest score of all is not flagged, which most samples of a clean set share.
+ *
+ * @param scores `[samples]`, NaN where the judge refused.
+ */
+export function judgeThresholdOf(
+  rule: FlagRule,
+  given: number | null,
+  vector: Watched,
+  scores: Float64Array,
+): { readonly threshold: number; readonly least: number; readonly quantiles: number[] } {
+  const sorted = scores.filter((score) => !Number.isNaN(score)).sort();
+  const quantiles = sorted.length === 0 ? [] : quantilesOf(sorted);
+  if (given !== null) return { threshold: given, least: -Infinity, quantiles };
+  if (rule.by === 'threshold') throw noJudgeThreshold();
+  const from = rule.by === 'reference' ? traitOf(rule.manifest, vector).judge!.quantiles : quantiles;
+  if (from.length === 0) return { threshold: 101, least: 101, quantiles };
+  return {
+    threshold: from[Math.round((rule.percentile / 100) * quantileSteps)]!,
+    least: from[0]!,
+    quantiles,
+  };
+}
+
+/**
  * Checks that a reference set was screened as this one will be.
  *
  * @throws UsageError naming what differs.
@@ -45,7 +88,9 @@ export function checkReference(
   const refuse = (what: string): never => {
     throw new UsageError(`--reference: expected a screening ${what}; screen the reference set the same way.`);
   };
-  if (manifest.mode !== asked.mode) refuse(`in mode ${asked.mode}, got ${manifest.mode}`);
+  // What mode auto estimates is on the scale of mode full.
+  const scaleOf = (mode: ScreenMode): ScreenMode => (mode === 'auto' ? 'full' : mode);
+  if (scaleOf(manifest.mode) !== scaleOf(asked.mode)) refuse(`in mode ${asked.mode}, got ${manifest.mode}`);
   if (manifest.model.fingerprint !== asked.fingerprint)
     refuse(`by the same model, got one by ${manifest.model.id}`);
   for (const vector of asked.watched) traitOf(manifest, vector);
@@ -70,4 +115,10 @@ export function percentileIn(sorted: Float64Array, value: number): number {
     else high = middle;
   }
   return (100 * low) / sorted.length;
+}
+
+function noJudgeThreshold(): UsageError {
+  return new UsageError(
+    'Expected --judge-threshold beside --threshold, since the two are on other scales; give both, or percentiles.',
+  );
 }

@@ -36,8 +36,8 @@ describe('auroc', () => {
     expect(auroc(new Float64Array(0), new Uint8Array(0))).toBeNull();
   });
 
-  it('goes with the known rows at or above the threshold', () => {
-    const found = foundKnown(Float64Array.of(1, 5, 5, 2), Uint8Array.of(1, 1, 0, 1), 5);
+  it('goes with the known rows that are flagged', () => {
+    const found = foundKnown(Float64Array.of(1, 5, 5, 2), Uint8Array.of(1, 1, 0, 1), (i) => i === 1);
     expect(found).toEqual({ auroc: 1 / 6, rows: 3, flagged: 1 });
   });
 });

@@ -3,17 +3,22 @@ import type { KnownFound } from '../../store/screen-schema.ts';
 /**
  * How well differences tell the rows that are known to show a trait from the others; null where all rows are of one kind.
  *
- * @param values Float64 `[rows]`.
+ * @param values Float64 `[rows]`, NaN for rows that have none and do not count.
  * @param known `[rows]`, 1 or 0.
  */
-export function foundKnown(values: Float64Array, known: Uint8Array, threshold: number): KnownFound | null {
-  const area = auroc(values, known);
+export function foundKnown(
+  values: Float64Array,
+  known: Uint8Array,
+  isFlagged: (index: number) => boolean,
+): KnownFound | null {
+  const there = (_: unknown, i: number): boolean => !Number.isNaN(values[i]!);
+  const area = auroc(values.filter(there), known.filter(there));
   if (area === null) return null;
   let [rows, flagged] = [0, 0];
   for (let i = 0; i < values.length; i++) {
     if (known[i] === 0) continue;
     rows++;
-    if (values[i]! >= threshold) flagged++;
+    if (isFlagged(i)) flagged++;
   }
   return { auroc: area, rows, flagged };
 }

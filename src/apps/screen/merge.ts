@@ -3,23 +3,28 @@ import { join } from 'node:path';
 import { DataError } from '../../errors.ts';
 import type { Watched } from '../../persona/projection/watch.ts';
 import { jsonLine } from '../../store/jsonl.ts';
-import { type ShardStore, extremeFile, screenFiles } from '../../store/screen-folder.ts';
+import { extremeFile, screenFiles } from '../../store/screen-folder.ts';
 import type { ScreenRow, ScreenTrait } from '../../store/screen-schema.ts';
 import { writeParquet } from '../../store/write-parquet.ts';
 import { writeWhole } from '../../store/files.ts';
-import { directionHash } from '../../training/directions.ts';
 import { writeFileAtomically } from '../../util/atomic-file.ts';
 import { randomStream } from '../../util/random.ts';
-import { type FlagRule, percentileIn, quantilesOf, thresholdOf } from './flags.ts';
-import { foundKnown } from './known.ts';
-import { type Differences, collectDifferences, differenceOf, intervalOf } from './differences.ts';
+import { randomIndices } from './auto.ts';
+import { type FlagBy, type FlagRule, percentileIn } from './flags.ts';
+import { type Differences, type RankedRow, collectDifferences } from './differences.ts';
+import { type TraitFlags, describeTrait, flagsOf } from './trait-flags.ts';
 
 export interface MergeOptions {
   readonly folder: string;
-  readonly shards: ShardStore;
-  readonly shardCount: number;
+  /** All rows in their order, as often as asked. */
+  readonly rows: () => AsyncIterable<RankedRow>;
   readonly watched: readonly Watched[];
   readonly rule: FlagRule;
+  /** The judge's ids, one a vector; null without a judge. */
+  readonly judges: readonly string[] | null;
+  readonly flagBy: FlagBy;
+  /** From which of the judge's scores on a sample is flagged; null takes the rule of the differences. */
+  readonly judgeThreshold: number | null;
   /** Samples in the files of the highest, the lowest and random ones. */
   readonly extremes: number;
   /** Whether a row is known to show what is looked for; of such rows the ranking is judged. */
@@ -33,73 +38,63 @@ export interface Merged {
   /** Samples flagged for any trait. */
   readonly flagged: number;
   /** The highest samples of each trait, highest first; of rows that say the same, one. */
-  readonly top: readonly (readonly ScreenRow[])[];
+  readonly top: readonly (readonly RankedRow[])[];
 }
 
 /** Ranks the scored rows and writes all files of them. */
-export async function mergeShards(options: MergeOptions): Promise<Merged> {
-  const { folder, shards, shardCount, watched, rule, seed, extremes } = options;
-  const differences = await collectDifferences(shards.rows(shardCount), watched.length, options.isKnown);
-  const { count, values, sources, known } = differences;
+export async function mergeRows(options: MergeOptions): Promise<Merged> {
+  const { folder, rows, watched, judges, seed, extremes } = options;
+  const shape = { vectors: watched.length, judged: judges !== null };
+  const differences = await collectDifferences(rows(), shape, options.isKnown);
+  const { count, values } = differences;
   if (count === 0)
     throw new DataError(
       'Expected at least one sample that can be scored, got none; see the counts of what was left out.',
     );
   const sorted = values.map((list) => list.slice().sort());
-  const traits = watched.map((vector, v): ScreenTrait => {
-    const quantiles = quantilesOf(sorted[v]!);
-    const threshold = thresholdOf(rule, vector, quantiles);
-    return {
-      name: vector.name,
-      layer: vector.layer,
-      vector_sha256: directionHash(vector.vector),
-      difference: intervalOf(values[v]!, () => true),
-      sources: sources.names.map((source, s) => ({
-        source,
-        samples: sources.of.reduce((total, of) => total + Number(of === s), 0),
-        difference: intervalOf(values[v]!, (i) => sources.of[i] === s),
-      })),
-      threshold,
-      flagged: values[v]!.reduce((total, value) => total + Number(value >= threshold), 0),
-      known: foundKnown(values[v]!, known, threshold),
-      quantiles,
-    };
-  });
+  const flags = watched.map((vector, v) => flagsOf(options, vector, v, sorted[v]!, differences));
+  const traits = watched.map((vector, v) => describeTrait(vector, v, sorted[v]!, flags[v]!, differences));
   const picks = values.map((list) => extremesOf(list, extremes));
-  const random = randomIndices(count, extremes, seed);
-  const taken = new Map<number, ScreenRow | null>(
+  const random = randomIndices(count, extremes, randomStream('screen', 'random samples', seed));
+  const taken = new Map<number, RankedRow | null>(
     [...picks.flatMap(({ top, bottom }) => [...top, ...bottom]), ...random].map((i) => [i, null]),
   );
-  const flagged = await writeRows(options, traits, sorted, (index, row) => {
+  const flagged = await writeRows(options, flags, sorted, (index, row) => {
     if (taken.has(index)) taken.set(index, row);
   });
-  const pick = (indices: readonly number[]): ScreenRow[] => indices.map((i) => taken.get(i)!);
+  const pick = (indices: readonly number[]): RankedRow[] => indices.map((i) => taken.get(i)!);
   const write = (name: string, indices: readonly number[]): Promise<void> =>
-    writeWhole(join(folder, name), pick(indices).map(trainingLine).join(''));
+    writeWhole(
+      join(folder, name),
+      pick(indices)
+        .map(({ row }) => trainingLine(row))
+        .join(''),
+    );
   for (const [v, { name }] of watched.entries()) {
     await write(extremeFile('top', name), picks[v]!.top);
     await write(extremeFile('bottom', name), picks[v]!.bottom);
   }
   await write(screenFiles.random, random);
-  await writeParquet(join(folder, screenFiles.scored), join(folder, screenFiles.parquet), columnsOf(watched));
+  const columns = columnsOf(watched, judges !== null);
+  await writeParquet(join(folder, screenFiles.scored), join(folder, screenFiles.parquet), columns);
   return { traits, differences, flagged, top: picks.map(({ top }) => distinct(pick(top))) };
 }
 
-function distinct(rows: readonly ScreenRow[]): ScreenRow[] {
-  const byText = new Map<string, ScreenRow>();
-  for (const row of rows) {
-    const text = JSON.stringify([row.prompt, row.reply]);
-    if (!byText.has(text)) byText.set(text, row);
+function distinct(rows: readonly RankedRow[]): RankedRow[] {
+  const byText = new Map<string, RankedRow>();
+  for (const one of rows) {
+    const text = JSON.stringify([one.row.prompt, one.row.reply]);
+    if (!byText.has(text)) byText.set(text, one);
   }
   return [...byText.values()];
 }
 
 /** Writes the scored rows, the flagged and the kept ones; returns how many are flagged. */
 async function writeRows(
-  { folder, shards, shardCount, watched }: MergeOptions,
-  traits: readonly ScreenTrait[],
+  { folder, rows, watched }: MergeOptions,
+  flags: readonly TraitFlags[],
   sorted: readonly Float64Array[],
-  see: (index: number, row: ScreenRow) => void,
+  see: (index: number, row: RankedRow) => void,
 ): Promise<number> {
   let [index, flagged] = [0, 0];
   const open = (name: string, work: (file: LineFile) => Promise<void>): Promise<void> =>
@@ -111,12 +106,12 @@ async function writeRows(
   await open(screenFiles.scored, (scored) =>
     open(screenFiles.flagged, (bad) =>
       open(screenFiles.kept, async (good) => {
-        for await (const row of shards.rows(shardCount)) {
-          const columns = scoreColumns(row, watched, traits, sorted);
+        for await (const one of rows()) {
+          const columns = scoreColumns(one, watched, flags, sorted);
           await scored.add(jsonLine(columns.line));
-          await (columns.isFlagged ? bad : good).add(trainingLine(row));
+          await (columns.isFlagged ? bad : good).add(trainingLine(one.row));
           if (columns.isFlagged) flagged++;
-          see(index++, row);
+          see(index++, one);
         }
       }),
     ),
@@ -125,40 +120,56 @@ async function writeRows(
 }
 
 function scoreColumns(
-  row: ScreenRow,
+  { row, difference, by, scores: judged }: RankedRow,
   watched: readonly Watched[],
-  traits: readonly ScreenTrait[],
+  flags: readonly TraitFlags[],
   sorted: readonly Float64Array[],
 ): { readonly line: object; readonly isFlagged: boolean } {
   const { key, id, source, prompt, reply, tokens, projection, reference, base_reply: base } = row;
-  const scores: Record<string, number | boolean | null> = {};
+  const columns: Record<string, number | boolean | null> = {};
   let isFlagged = false;
   for (const [v, { name }] of watched.entries()) {
-    const difference = differenceOf(row, v);
-    const above = difference >= traits[v]!.threshold;
-    isFlagged ||= above;
-    scores[`${name}_projection`] = projection[v]!;
-    scores[`${name}_reference`] = reference?.[v] ?? null;
-    scores[`${name}_projection_difference`] = difference;
-    scores[`${name}_percentile`] = percentileIn(sorted[v]!, difference);
-    scores[`is_${name}_flagged`] = above;
+    const value = difference[v]!;
+    const one = flags[v]!.of(value, judged?.[v] ?? null);
+    isFlagged ||= one.flagged;
+    columns[`${name}_projection`] = projection[v]!;
+    columns[`${name}_reference`] = reference?.[v] ?? null;
+    columns[`${name}_projection_difference`] = value;
+    columns[`${name}_percentile`] = percentileIn(sorted[v]!, value);
+    if (judged !== null) {
+      columns[`${name}_judge_score`] = judged[v]!;
+      columns[`is_${name}_flagged_by_difference`] = one.byDifference;
+      columns[`is_${name}_flagged_by_judge`] = one.byJudge;
+    }
+    columns[`is_${name}_flagged`] = one.flagged;
   }
   const messages = [...prompt, { role: 'assistant', content: reply }];
-  return { line: { id, key, source, ...scores, tokens, messages, base_reply: base }, isFlagged };
+  return {
+    line: { id, key, source, scored_by: by, ...columns, tokens, messages, base_reply: base },
+    isFlagged,
+  };
 }
 
-function columnsOf(watched: readonly Watched[]): Record<string, string> {
+function columnsOf(watched: readonly Watched[], judged: boolean): Record<string, string> {
   const scores = watched.flatMap(({ name }) => [
     [`${name}_projection`, 'DOUBLE'],
     [`${name}_reference`, 'DOUBLE'],
     [`${name}_projection_difference`, 'DOUBLE'],
     [`${name}_percentile`, 'DOUBLE'],
+    ...(judged
+      ? [
+          [`${name}_judge_score`, 'DOUBLE'],
+          [`is_${name}_flagged_by_difference`, 'BOOLEAN'],
+          [`is_${name}_flagged_by_judge`, 'BOOLEAN'],
+        ]
+      : []),
     [`is_${name}_flagged`, 'BOOLEAN'],
   ]);
   return {
     id: 'VARCHAR',
     key: 'VARCHAR',
     source: 'VARCHAR',
+    scored_by: 'VARCHAR',
     ...Object.fromEntries(scores),
     tokens: 'BIGINT',
     messages: 'STRUCT(role VARCHAR, content VARCHAR)[]',
@@ -177,14 +188,6 @@ function extremesOf(values: Float64Array, count: number): { top: number[]; botto
   const bottom = [...order.subarray(0, count)];
   const top = [...order.subarray(Math.max(0, order.length - count))].reverse();
   return { top, bottom };
-}
-
-/** So many indices, drawn without replacement, in rising order. */
-function randomIndices(length: number, count: number, seed: number): number[] {
-  const random = randomStream('screen', 'random samples', seed);
-  const drawn = new Set<number>();
-  while (drawn.size < Math.min(count, length)) drawn.add(Math.floor(random.uniform() * length));
-  return [...drawn].sort((a, b) => a - b);
 }
 
 /** Lines gathered into writes of some size. */

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
-import type { ScreenManifest, ScreenRow, ScreenTrait } from '../../store/screen-schema.ts';
+import type { ScreenManifest, ScreenTrait } from '../../store/screen-schema.ts';
 import { linear, px, roundRange } from '../../util/chart.ts';
 import { type SafeHtml, fixed, html } from '../../util/html.ts';
 import { reportPage, tile } from '../../util/report-page.ts';
-import { differenceOf } from './differences.ts';
+import type { RankedRow } from './differences.ts';
 import { histogram } from './histogram.ts';
 import type { Merged } from './merge.ts';
 import type { ColouredReply } from './token-colours.ts';
@@ -19,6 +19,7 @@ const shownSamples = 8;
 const shownCharacters = 900;
 
 const modeWords = {
+  auto: "a reply's mean projection less that of the model's own reply to the same prompt, estimated from the state before it where that suffices",
   full: "a reply's mean projection less that of the model's own reply to the same prompt",
   'prompt-last': "a reply's mean projection less that of the last prompt token",
   raw: "a reply's mean projection, compared with nothing",
@@ -36,7 +37,7 @@ ${tile('Flagged', whole(counts['flagged'] ?? 0), 'for one trait or more')}
 ${tile('Left out', whole(left), `${counts['empty'] ?? 0} empty, ${counts['long'] ?? 0} too long, ${counts['refused'] ?? 0} refused by the template, ${counts['bad'] ?? 0} not readable`)}
 </dl>
 <h2>The data set</h2>
-<p class="lead">Mean difference with its 95 % interval, over all samples and by source. What lies above 0 is more of the trait than ${manifest.mode === 'full' ? "the model's own replies have" : 'what it is compared with'}.</p>
+<p class="lead">Mean difference with its 95 % interval, over all samples and by source. What lies above 0 is more of the trait than ${hasOwn(manifest) ? "the model's own replies have" : 'what it is compared with'}.</p>
 ${manifest.traits.map(intervalFigure)}
 ${manifest.traits.map((trait, i) => traitSection(data, trait, i))}
 <footer>${manifest.package.name} ${manifest.package.version}. Every sample's numbers lie beside this page in scored.jsonl and scored.parquet; what was flagged, kept, highest, lowest and drawn at random in files of their own.</footer>`;
@@ -81,7 +82,11 @@ function traitSection(
   trait: ScreenTrait,
   index: number,
 ): SafeHtml {
-  const above = html`${trait.flagged} samples lie at ${fixed(trait.threshold, 3)} or above and are flagged.${knownWords(trait)}`;
+  const flagged =
+    trait.judge === null
+      ? html`${trait.flagged} samples lie at ${fixed(trait.threshold, 3)} or above and are flagged.`
+      : html`${trait.flagged} samples are flagged: ${trait.judge.by_difference} lie at ${fixed(trait.threshold, 3)} or above, ${trait.judge.by_judge} have a judge's score of ${fixed(trait.judge.threshold, 1)} or more (${trait.judge.id}), ${trait.judge.by_both} both.`;
+  const above = html`${flagged}${autoWords(manifest, index)}${knownWords(trait)}`;
   return html`<h2>${trait.name}</h2>
 <p class="lead">${above}</p>
 <figure><h3>Samples by their difference</h3>${histogram(trait, merged.differences, index)}<figcaption>Share of the samples${trait.sources.length > 1 ? ' of each source' : ''} in each step.</figcaption></figure>
@@ -89,9 +94,15 @@ function traitSection(
 <p class="note">Green: a token's projection lies above that of the last prompt token; orange: below it. The deeper, the further.</p>
 ${(colours[index] ?? []).map(heatMap)}
 <h3>The highest samples</h3>
-<div class="scroll"><table class="plain"><thead><tr><th class="number">difference</th><th>prompt</th><th>reply in the data</th>${manifest.mode === 'full' ? html`<th>the model's own reply</th>` : null}</tr></thead><tbody>
-${merged.top[index]!.slice(0, shownSamples).map((row) => sampleRow(row, index, manifest.mode === 'full'))}
+<div class="scroll"><table class="plain"><thead><tr><th class="number">difference</th><th>prompt</th><th>reply in the data</th>${hasOwn(manifest) ? html`<th>the model's own reply</th>` : null}</tr></thead><tbody>
+${merged.top[index]!.slice(0, shownSamples).map((row) => sampleRow(row, index, hasOwn(manifest)))}
 </tbody></table></div>`;
+}
+
+function autoWords({ auto }: ScreenManifest, index: number): string {
+  if (auto === null) return '';
+  const { agreement, r } = auto.traits[index]!;
+  return ` Of a random control of ${auto.control}, ${fixed(100 * agreement, 1)} % are flagged, or not, as they would be with all samples in mode full; its differences by both modes correlate with r ${fixed(r, 2)}.`;
 }
 
 function knownWords({ known }: ScreenTrait): string {
@@ -99,9 +110,13 @@ function knownWords({ known }: ScreenTrait): string {
   return ` Of ${known.rows} rows that are known to show the trait, ${known.flagged} are among them; AUROC ${fixed(known.auroc, 3)}.`;
 }
 
-function sampleRow(row: ScreenRow, vector: number, withBase: boolean): SafeHtml {
+function hasOwn({ mode }: ScreenManifest): boolean {
+  return mode === 'full' || mode === 'auto';
+}
+
+function sampleRow({ row, difference }: RankedRow, vector: number, withBase: boolean): SafeHtml {
   const prompt = row.prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
-  return html`<tr><td class="number">${fixed(differenceOf(row, vector), 3)}<br><small>${row.id}</small></td><td>${cut(prompt)}</td><td>${cut(row.reply)}</td>${withBase ? html`<td>${cut(row.base_reply ?? '')}</td>` : null}</tr>`;
+  return html`<tr><td class="number">${fixed(difference[vector]!, 3)}<br><small>${row.id}</small></td><td>${cut(prompt)}</td><td>${cut(row.reply)}</td>${withBase ? html`<td>${cut(row.base_reply ?? '')}</td>` : null}</tr>`;
 }
 
 function heatMap({ pieces }: ColouredReply): SafeHtml {

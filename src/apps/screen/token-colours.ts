@@ -3,7 +3,7 @@ import { thinkTokensOf } from '../../model/thinking.ts';
 import { projectRows } from '../../persona/projection/project.ts';
 import { toProjectionRow } from '../../persona/projection/rows.ts';
 import type { Watched } from '../../persona/projection/watch.ts';
-import type { ScreenRow } from '../../store/screen-schema.ts';
+import type { RankedRow } from './differences.ts';
 import { type EncodedSample, encodeSample } from './samples.ts';
 
 /** A reply in pieces of text, each with its projection less that of the last prompt token. */
@@ -19,7 +19,7 @@ const shown = 3;
 export async function tokenColours(
   model: LanguageModel,
   watched: readonly Watched[],
-  top: readonly (readonly ScreenRow[])[],
+  top: readonly (readonly RankedRow[])[],
   signal: AbortSignal | undefined,
 ): Promise<ColouredReply[][]> {
   const { checkpoint } = model;
@@ -28,7 +28,7 @@ export async function tokenColours(
   for (const [v, rows] of top.entries()) {
     const samples = rows
       .slice(0, shown)
-      .map((row) => encodeSample(checkpoint, row, limits))
+      .map(({ row }) => encodeSample(checkpoint, row, limits))
       .filter((one): one is EncodedSample => typeof one !== 'string');
     const inputs = samples.map(({ promptIds, replyIds }) =>
       toProjectionRow([...promptIds, ...replyIds], promptIds.length, thinkTokensOf(checkpoint.tokenizer)),

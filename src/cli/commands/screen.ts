@@ -2,21 +2,39 @@ import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../../errors.ts';
-import type { ScreenResult } from '../../apps/screen/screen.ts';
+import type { ScreenOptions } from '../../apps/screen/screen.ts';
 import { pathKind } from '../../model/read-bytes.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
 import { blockOption, collected, decimal, dtypeOption, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
+import type { Estimate } from '../../apps/estimate.ts';
+import {
+  type DryRunFlags,
+  dryRunOption,
+  noMeasureOption,
+  pricesOption,
+  printEstimate,
+  rateOption,
+  toRateOptions,
+} from '../dry-run.ts';
+import { addOptions } from '../extract-flags.ts';
+import {
+  type JudgeFlags,
+  type JudgeSetting,
+  checkFlaggedJudge,
+  judgeFlags,
+  openFlaggedJudge,
+} from '../judge-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
-import { columns, shortPath, table } from '../render.ts';
+import { describeScreening } from '../screen-result.ts';
 import { print, printJson } from '../terminal.ts';
 
 /** `persona screen`: which rows of a data set would teach a model a trait. */
 // The flags and what is done with them stand together: commander infers the types of one from the other.
 // oxlint-disable-next-line max-lines-per-function
 export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
-  return new Command('screen')
+  const command = new Command('screen')
     .description('find the rows of a data set that training on would move a model towards a trait')
     .usage('[options] [model] <data...>')
     .argument(
@@ -33,9 +51,9 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
     .addOption(
       new Option(
         '--mode <name>',
-        "compare a reply with the state before it, with the model's own reply, or with nothing",
+        "compare a reply with the state before it, with the model's own reply, with nothing, or as costly as need be",
       )
-        .choices(['prompt-last', 'full', 'raw'] as const)
+        .choices(['prompt-last', 'full', 'raw', 'auto'] as const)
         .default('prompt-last' as const),
     )
     .addOption(
@@ -65,42 +83,108 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
       'samples in the files of the highest, lowest and random (default: 500)',
       wholeNumber(1),
     )
+    .option(
+      '--queue <url>',
+      'have workers score it that listen on this Redis server, such as redis://127.0.0.1:6379',
+    )
     .option('--layer <n>', "instead of each vector's recommended layer", wholeNumber(1))
     .option('--pool <name>', "instead of each vector's recommended pooling")
+    .option('--trait-set <name>', "set of shipped traits in which the judge's are looked for")
+    .option(
+      '--judge-threshold <x>',
+      "flag samples from this judge's score on (default: by the percentile)",
+      decimal(0, 100),
+    )
+    .addOption(
+      new Option('--flag-by <name>', 'with a judge: flag by either, by the difference or by the judge')
+        .choices(['union', 'difference', 'judge'] as const)
+        .default('union' as const),
+    )
     .addOption(dtypeOption)
     .addOption(blockOption)
-    .option('--json', 'print the result as JSON')
-    .action(async (paths, flags) => {
-      const { model, data } = await split(paths);
-      const { screen } = await import('../../apps/screen/screen.ts');
-      const progress = createProgress({ unit: 'samples' });
-      const {
-        vector: vectors,
-        out = join('runs', 'screen'),
-        pool: pooling,
-        block: blockSize,
-        json,
-        ...rest
-      } = flags;
-      try {
-        const result = await screen({
-          ...defined({ ...rest, pooling, blockSize }),
-          model,
-          data,
-          vectors,
-          out,
-          signal,
-          onNotice: (line) => noteBeside(progress, line),
-          onBad: ({ problem }) => noteBeside(progress, `passed over: ${problem}`),
-          onProgress: (done) => progress.update('screening', done, Infinity),
-        });
-        progress.end();
-        if (json === true) printJson(result);
-        else print(await describe(result));
-      } finally {
-        progress.end();
-      }
-    });
+    .addOption(dryRunOption)
+    .addOption(rateOption)
+    .addOption(noMeasureOption)
+    .addOption(pricesOption)
+    .option('--json', 'print the result as JSON');
+  addOptions(command, judgeFlags('none: the difference alone flags'));
+  return command.action(async (paths, options) => {
+    const {
+      vector: vectors,
+      out,
+      pool: pooling,
+      block,
+      json,
+      dryRun,
+      rate,
+      measure,
+      prices,
+      ...rest
+    } = options;
+    const asked = command.opts() as JudgeFlags;
+    await checkFlaggedJudge(asked);
+    const { model, data } = await split(paths);
+    const progress = createProgress({ unit: 'samples' });
+    const { judge: _, ...flags } = rest as typeof rest & JudgeFlags;
+    const onNote = (line: string): void => noteBeside(progress, line);
+    const settings = {
+      ...defined({ ...flags, pooling, blockSize: block }),
+      ...defined({ judge: toScreenJudge(asked, { ...rest, blockSize: block, onNote }) }),
+      model,
+      data,
+      vectors,
+      out: out ?? join('runs', 'screen'),
+      signal,
+      onBad: ({ problem }: { readonly problem: string }) => onNote(`passed over: ${problem}`),
+    };
+    if (dryRun === true) {
+      const estimate = await dryRunOf(settings, asked, { rate, measure, prices, onNote });
+      printEstimate(estimate, json === true);
+      return;
+    }
+    const { screen } = await import('../../apps/screen/screen.ts');
+    try {
+      const result = await screen({
+        ...settings,
+        onNotice: onNote,
+        onProgress: (step, done, total, detail) => progress.update(step, done, total, detail),
+      });
+      progress.end();
+      if (json === true) printJson(result);
+      else print(await describeScreening(result));
+    } finally {
+      progress.end();
+    }
+  });
+}
+
+async function dryRunOf(
+  settings: Omit<ScreenOptions, 'onNotice'>,
+  asked: JudgeFlags,
+  flags: DryRunFlags & { readonly prices?: string | undefined; readonly onNote: (line: string) => void },
+): Promise<Estimate> {
+  const [{ estimateScreen }, { readPrices }] = await Promise.all([
+    import('../../apps/screen/estimate-screen.ts'),
+    import('../../apps/judge-prices.ts'),
+  ]);
+  const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
+  const judges = asked.judge === undefined ? undefined : await openFlaggedJudge(asked, flags);
+  try {
+    return await estimateScreen({ ...settings, ...toRateOptions(flags), ...defined({ judges, prices }) });
+  } finally {
+    await judges?.close();
+  }
+}
+
+/** The judge that the flags name; its name says all that decides its scores but the traits. */
+function toScreenJudge(
+  flags: JudgeFlags,
+  { traitSet, ...setting }: Omit<JudgeSetting, 'loaded'> & { readonly traitSet?: string | undefined },
+): ScreenOptions['judge'] {
+  if (flags.judge === undefined) return undefined;
+  const name =
+    flags.judgeSamples === undefined ? flags.judge : `${flags.judge}, ${flags.judgeSamples} samples`;
+  return { name, traitSet, open: (loaded) => openFlaggedJudge(flags, { ...setting, loaded }) };
 }
 
 /** The first path is the model where it is a model's folder, or no path at all but a name such as `owner/name`. */
@@ -112,51 +196,4 @@ async function split(paths: readonly string[]): Promise<{ model: string; data: s
   if (!isModel) return { model: shippedModelFolder(), data: [...paths] };
   if (rest.length === 0) throw new UsageError('Expected the files of a data set behind the model, got none.');
   return { model: first!, data: rest };
-}
-
-async function describe({ folder, manifest }: ScreenResult): Promise<string> {
-  const { counts, traits, mode } = manifest;
-  const number = (value: number | null): string =>
-    value === null ? '–' : value.toFixed(3).replace('-', '−');
-  const head = ['trait', 'layer', 'mean difference', '95 % interval', 'flagged from', 'flagged'];
-  const judged = traits.some(({ known }) => known !== null);
-  const rows = traits
-    .toSorted((a, b) => (b.difference.mean ?? 0) - (a.difference.mean ?? 0))
-    .map(({ name, layer, difference: { mean, lower, upper }, threshold, flagged, known }) => [
-      name,
-      String(layer),
-      number(mean),
-      `${number(lower)} … ${number(upper)}`,
-      number(threshold),
-      String(flagged),
-      ...(judged
-        ? [known === null ? '–' : `${known.flagged} of ${known.rows}`, number(known?.auroc ?? null)]
-        : []),
-    ]);
-  const left = (['empty', 'long', 'refused', 'bad'] as const).reduce(
-    (sum, name) => sum + (counts[name] ?? 0),
-    0,
-  );
-  return `${columns([judged ? [...head, 'known ones', 'AUROC'] : head, ...rows], [0])}\n${table([
-    ['rows', `${counts['rows'] ?? 0}, taken for ${manifest.schema_of_rows}`],
-    ['samples', `${counts['samples'] ?? 0} screened in mode ${mode}, ${left} left out`],
-    ['flagged', `${counts['flagged'] ?? 0} for one trait or more`],
-    ['highest', await highest(folder, manifest)],
-    ['run folder', shortPath(folder)],
-    ['report', shortPath(join(folder, 'report.html'))],
-  ])}`;
-}
-
-/** What the highest sample of the first trait begins with. */
-async function highest(folder: string, { traits }: ScreenResult['manifest']): Promise<string> {
-  const [{ extremeFile }, { readFile }] = await Promise.all([
-    import('../../store/screen-folder.ts'),
-    import('node:fs/promises'),
-  ]);
-  const text = await readFile(join(folder, extremeFile('top', traits[0]!.name)), 'utf8');
-  const { id, messages } = JSON.parse(text.slice(0, text.indexOf('\n'))) as {
-    readonly id: string;
-    readonly messages: readonly { readonly content: string }[];
-  };
-  return `${traits[0]!.name}: ${id}, ${JSON.stringify(messages.at(-1)!.content.slice(0, 60))}`;
 }

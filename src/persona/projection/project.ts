@@ -2,7 +2,7 @@ import type { LanguageModel } from '../../engine/model.ts';
 import type { Adapter } from '../../model/adapter.ts';
 import { defined } from '../../util/defined.ts';
 import type { DecidedAt, ProjectionRow, TurnSpan } from './rows.ts';
-import type { Watched } from './watch.ts';
+import type { Direction } from './watch.ts';
 
 /** One turn's projections, one number a watched vector: h·v/‖v‖, in the residual stream's own units. */
 export interface TurnProjection {
@@ -43,7 +43,7 @@ export interface ProjectOptions {
  */
 export async function* projectRows(
   model: LanguageModel,
-  watched: readonly Watched[],
+  watched: readonly Direction[],
   rows: readonly ProjectionRow[],
   options: ProjectOptions = {},
 ): AsyncGenerator<ProjectedRow> {
@@ -51,9 +51,13 @@ export async function* projectRows(
   const inputs = rows.map(({ ids }) => ({ ids }));
   for await (const { index, projections } of model.forward(inputs, { project, ...defined({ ...options }) })) {
     const tokens = projections!;
-    const turns = rows[index]!.turns.map((span, i) => turnOf(span, i + 1, tokens, watched.length));
-    yield { index, turns, tokens };
+    yield { index, turns: turnsOf(rows[index]!, tokens, watched.length), tokens };
   }
+}
+
+/** The turns of a row out of its tokens' projections `[tokens, width]`; those before the first turn are not looked at. */
+export function turnsOf({ turns }: ProjectionRow, tokens: Float32Array, width: number): TurnProjection[] {
+  return turns.map((span, i) => turnOf(span, i + 1, tokens, width));
 }
 
 function turnOf(span: TurnSpan, turn: number, tokens: Float32Array, width: number): TurnProjection {

@@ -20,6 +20,9 @@ export interface Watched extends Probe {
   readonly model: string;
 }
 
+/** What of it a projection needs. */
+export type Direction = Pick<Watched, 'name' | 'layer' | 'vector'>;
+
 export interface WatchOptions {
   /** Files or names of vectors; see `findVector`. */
   readonly vectors: readonly string[];

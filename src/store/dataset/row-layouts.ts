@@ -54,11 +54,17 @@ export function layoutOf(value: unknown): RowLayout | null {
  * Reads a line of a known layout; `where` begins the sentence of an error. Further columns, which data sets have, are
  * left alone unless one looks like a slip for a key of the layout.
  *
+ * @param promptAlone Whether a row of tokens or of raw text may be a prompt without a response.
  * @throws DataError for messages that are empty, of an unknown role or in an order that cannot be trained on.
  */
-export function parseRow(value: unknown, layout: RowLayout, where: string): ParsedRow {
-  if (layout === 'ids') return tokens(value, where);
-  if (layout === 'prompt') return { kind: 'text', ...parsePair(value, where) };
+export function parseRow(
+  value: unknown,
+  layout: RowLayout,
+  where: string,
+  { promptAlone = false }: { readonly promptAlone?: boolean } = {},
+): ParsedRow {
+  if (layout === 'ids') return tokens(value, where, promptAlone);
+  if (layout === 'prompt') return { kind: 'text', ...parsePair(value, where, promptAlone) };
   return conversation(parseTurns(value, layout, where), where);
 }
 
@@ -78,7 +84,7 @@ export function parseTurns(value: unknown, layout: RowLayout, where: string): re
     case 'instruction':
       return fromAlpaca(parseAlpaca(value, where));
     case 'prompt': {
-      const { prompt, answer } = parsePair(value, where);
+      const { prompt, answer } = parsePair(value, where, false);
       return [turn('user', prompt), turn('assistant', answer)];
     }
     case 'ids':
@@ -242,15 +248,13 @@ function conversation(turns: readonly Turn[], where: string): ConversationRow {
   };
 }
 
-function parsePair(value: unknown, where: string): z.infer<typeof textRow> {
+function parsePair(value: unknown, where: string, promptAlone: boolean): z.infer<typeof promptRow> {
   refuseMisspeltKeys(value as object, ['prompt', 'answer'], where);
-  return parseStrict(textRow, value, where);
+  return parseStrict(promptAlone ? promptRow : textRow, value, where);
 }
 
-const textRow = z.object({
-  prompt: z.string(),
-  answer: z.string().min(1, 'expected some text, got none'),
-});
+const promptRow = z.object({ prompt: z.string(), answer: z.string() });
+const textRow = promptRow.extend({ answer: z.string().min(1, 'expected some text, got none') });
 
 const tokenRow = z.object({
   ids: z.array(z.int().min(0)).min(1, 'expected at least one token'),
@@ -258,13 +262,13 @@ const tokenRow = z.object({
   weights: z.array(z.number().min(0)).exactOptional(),
 });
 
-function tokens(value: unknown, where: string): TokenRow {
+function tokens(value: unknown, where: string, promptAlone: boolean): TokenRow {
   refuseMisspeltKeys(value as object, ['ids', 'response_start', 'weights'], where);
   const { ids, response_start: start, weights = null } = parseStrict(tokenRow, value, where);
   const refuse = (problem: string): never => {
     throw new DataError(`${where}: ${problem}.`, { details: { where } });
   };
-  if (start === undefined && weights === null)
+  if (start === undefined && weights === null && !promptAlone)
     return refuse(
       'expected "response_start", the index of the first response token, or "weights" beside "ids"',
     );
@@ -272,6 +276,7 @@ function tokens(value: unknown, where: string): TokenRow {
     return refuse(`expected "response_start" of at most ${ids.length} (the row's length), got ${start}`);
   if (weights !== null && weights.length !== ids.length)
     return refuse(`expected ${ids.length} "weights", one a token, got ${weights.length}`);
-  const first = weights?.findIndex((weight, i) => i > 0 && weight > 0) ?? 0;
+  // Without either, all of it is a prompt.
+  const first = weights?.findIndex((weight, i) => i > 0 && weight > 0) ?? -1;
   return { kind: 'tokens', ids, weights, responseStart: start ?? (first < 0 ? ids.length : first) };
 }
