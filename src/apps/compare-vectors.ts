@@ -47,8 +47,14 @@ function notesOf(a: PersonaVector, b: PersonaVector): string[] {
     if (one.modelFingerprint !== other.modelFingerprint)
       notes.push(`They belong to different weights (${one.model} and ${other.model}).`);
   }
-  if (one.pooling !== other.pooling)
-    notes.push(`They are means of different tokens (${one.pooling} and ${other.pooling}).`);
+  if (one.pooling !== other.pooling) {
+    const unknown = [one, other].find(({ pooling }) => pooling === 'unknown');
+    notes.push(
+      unknown === undefined
+        ? `They are means of different tokens (${one.pooling} and ${other.pooling}).`
+        : `Which tokens ${unknown.trait} is the mean of is not known.`,
+    );
+  }
   if (one.lastRow !== other.lastRow)
     notes.push(
       `Row ${a.layers} is after the final norm in one of them only, so it is compared but not counted.`,

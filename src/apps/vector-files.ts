@@ -95,9 +95,12 @@ async function writeGgufVector(
     layer,
   );
   const { recommendedStrength: strength, recommendedLayer } = metadata;
-  const range = `layers ${written[0]} to ${written.at(-1)}`;
+  const range =
+    written.length === 1
+      ? `layer ${written[0]} alone is written.`
+      : `layers ${written[0]} to ${written.at(-1)} are written, layer 1 has no place in the format.`;
   return [
-    `Layer l is direction.(l − 1), added to the output of block l − 1 counted from 0; ${range} are written, layer 1 has no place in the format.`,
+    `Layer l is direction.(l − 1), added to the output of block l − 1 counted from 0; ${range}`,
     ...(recommendedLayer === null || strength === null
       ? []
       : [

@@ -75,14 +75,14 @@ export function describeComparison(
   const header = ['layer', 'cosine', `norm of ${names[0]}`, `of ${names[1]}`];
   const rows = layers.map(({ layer, cosine, norms }) => [
     String(layer),
-    cosine === null ? '–' : cosine.toFixed(4),
+    cosine === null ? '–' : digits(cosine, 4),
     ...norms.map(short),
   ]);
   const mean: [string, string][] = [
-    ['mean cosine', meanCosine === null ? 'no layer in common' : meanCosine.toFixed(4)],
+    ['mean cosine', meanCosine === null ? 'no layer in common' : digits(meanCosine, 4)],
     ...(lowest === null
       ? []
-      : [['lowest', `${lowest.cosine!.toFixed(4)} at layer ${lowest.layer}`] as [string, string]]),
+      : [['lowest', `${digits(lowest.cosine!, 4)} at layer ${lowest.layer}`] as [string, string]]),
   ];
   return `${columns([header, ...rows])}\n${table(mean)}${notes.map((line) => `${printable(line)}\n`).join('')}`;
 }
@@ -96,7 +96,7 @@ export function describeMatrix(
   const shown = names.map(printable);
   const rows = matrix.map((row, i) => [
     shown[i]!,
-    ...row.map((value) => (value === null ? '–' : value.toFixed(3))),
+    ...row.map((value) => (value === null ? '–' : digits(value, 3))),
   ]);
   return columns([[`layer ${layer}`, ...shown], ...rows], [0]);
 }
@@ -111,6 +111,12 @@ export function describeFeatures(
   const rows = features.map(({ id, cosine }) => [String(id), cosine.toFixed(4)]);
   const title = `${printable(trait)} at layer ${layer}, the first ${features.length} of ${of} features\n`;
   return `${title}\n${columns([['feature', 'cosine'], ...rows])}`;
+}
+
+/** Rounded, and without the sign of a 0. */
+function digits(value: number, count: number): string {
+  const text = value.toFixed(count);
+  return Number(text) === 0 ? text.replace('-', '') : text;
 }
 
 function short(value: number): string {

@@ -42,6 +42,16 @@ describe("the authors' .pt", () => {
     expect(notes.join()).toContain('row 3 was taken after the final norm');
   });
 
+  it.each(['kind_boundary_mean_diff.pt', 'kind_boundary_mean_axis.pt'])(
+    'has the pooling that its name says where the authors have no such: %s',
+    async (name) => {
+      const pt = await path(name);
+      await writePtTensor(pt, { shape: [4, 2], data: rows }, 'kind');
+      const { file: read } = await importVector(pt, name.includes('axis') ? { layout: 'axis' } : {});
+      expect(read.metadata).toMatchObject({ trait: 'kind', pooling: 'boundary_mean' });
+    },
+  );
+
   it('of one direction is refused', async () => {
     const pt = await path('v.pt');
     await writePtTensor(pt, { shape: [8], data: rows }, 'v');

@@ -78,11 +78,12 @@ async function firstBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Poolings by the authors' names of them, which end the names of their files. */
+/** Poolings by the authors' names of them, which end the names of their files; the last is none of theirs. */
 export const officialPoolings: Readonly<Record<string, string>> = {
   response_avg: 'response_mean',
   prompt_avg: 'prompt_mean',
   prompt_last: 'prompt_last',
+  boundary_mean: 'boundary_mean',
 };
 
 async function fromPt(path: string, options: ImportOptions): Promise<ImportedVector> {
@@ -119,7 +120,7 @@ async function fromPt(path: string, options: ImportOptions): Promise<ImportedVec
 /** `evil_response_avg_diff.pt` names a trait and a pooling. */
 function nameOf(path: string): { trait: string; pooling: string } {
   const stem = basename(path, extname(path));
-  const match = /^(.+)_(response_avg|prompt_avg|prompt_last)_diff$/.exec(stem);
+  const match = /^(.+)_(response_avg|prompt_avg|prompt_last|boundary_mean)_(?:diff|axis)$/.exec(stem);
   if (match === null) return { trait: stem, pooling: 'unknown' };
   return { trait: match[1]!, pooling: officialPoolings[match[2]!]! };
 }

@@ -44,6 +44,17 @@ describe('persona vector', () => {
     expect(cosines[2]![0]).toBeCloseTo(1, 12);
   });
 
+  it('shows no sign before a cosine of 0', async () => {
+    const cwd = await twoVectors();
+    const out = ['--out', 'apart.safetensors'];
+    await runCli(['vector', 'combine', 'kind.safetensors', '--project-out', 'brave.safetensors', ...out], {
+      cwd,
+    });
+    const { stdout } = await runCli(['vector', 'compare', 'apart.safetensors', 'brave.safetensors'], { cwd });
+    expect(stdout).toMatch(/^ +2 +0\.0000 +3 +2$/m);
+    expect(stdout).not.toContain('-0.0');
+  });
+
   it('combines in the order given', async () => {
     const cwd = await twoVectors();
     const steps = ['--add', 'brave.safetensors*0.5', '--scale', '2', '--subtract', 'brave.safetensors'];
