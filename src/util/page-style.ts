@@ -97,7 +97,8 @@ details { margin-top: .6rem; } summary { cursor: pointer; color: var(--soft); }
 footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule); color: var(--soft); font-size: .84rem; }
 @media screen and (max-width: 44rem) {
   main { padding: 1.75rem 1rem 3rem; } h1 { font-size: 1.6rem; overflow-wrap: anywhere; }
-  figure { padding: .8rem .75rem .75rem; } .chart { font-size: 21px; overflow: visible; } .pair .chart { font-size: 15px; }
+  figure { padding: .8rem .75rem .75rem; } figure:has(> table) { overflow-x: auto; }
+  .chart { font-size: 21px; overflow: visible; } .pair .chart { font-size: 15px; }
 }
 @media print {
   :root { --paper: #fff; --card: #fff; }
