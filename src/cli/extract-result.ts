@@ -56,27 +56,49 @@ export function extractSummary({
   };
 }
 
-/** One line a trait: what was kept, how much it steers and where. */
+/** One line a trait: what was kept, what the sweep chose and what that did on other questions, and how much it steers. */
 export function describeAll(outcomes: readonly TraitOutcome[]): string {
-  const header = ['trait', 'kept', 'layer', 'gain', 'verdict', 'report'];
-  return columns([header, ...outcomes.map(outcomeCells)], [0, 4, 5]);
+  const header = [
+    'trait',
+    'kept',
+    'layer',
+    'strength',
+    'chosen',
+    'Spearman',
+    'gain',
+    'of random directions',
+    'verdict',
+    'report',
+  ];
+  const cells = columns([header, ...outcomes.map(outcomeCells)], [0, 8, 9]);
+  const legend =
+    'chosen: score/coherence on questions that did not choose it; Spearman: of strength and score, and over how many strengths';
+  return `${cells}${legend}\n`;
 }
 
 function outcomeCells({ trait, result, folder }: TraitOutcome): string[] {
-  if (result === null) return [printable(trait), '–', '–', '–', 'too few kept', shortPath(folder)];
+  const name = printable(trait);
+  if (result === null) return [name, '–', '–', '–', '–', '–', '–', '–', 'too few kept', shortPath(folder)];
   const { vector, counts, sweep, doseResponse: dose, manifest, report } = result;
   const { model, recommendedLayer } = vector.metadata;
-  const layer = recommendedLayer ?? dose?.layer ?? null;
   const { label } = describeFinding({ trait, model, sweep, dose, judge: manifest.judge });
-  const gain = dose?.gain ?? null;
+  const [chosen, random] = [dose?.chosen ?? null, dose?.random_interval ?? null];
   return [
-    printable(trait),
+    name,
     describeKept(counts),
-    layer === null ? '–' : String(layer),
-    gain === null ? '–' : fixed(gain),
+    String(recommendedLayer ?? dose?.layer ?? '–'),
+    String(sweep?.recommended?.strength ?? '–'),
+    chosen === null ? '–' : `${known(chosen.score)}/${known(chosen.coherence)}`,
+    dose === null || dose.spearman === null ? '–' : `${dose.spearman.toFixed(2)} (${dose.ranked.length})`,
+    known(dose?.gain ?? null),
+    random === null ? '–' : `${fixed(random.lower)} … ${fixed(random.upper)}`,
     label,
     shortPath(report),
   ];
+}
+
+function known(value: number | null): string {
+  return value === null ? '–' : fixed(value);
 }
 
 /** Breaks a sentence between words. */

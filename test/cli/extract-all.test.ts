@@ -32,7 +32,7 @@ describe('persona extract --all', () => {
     expect(second).toMatchObject({ code: 0 });
     expect(second.stderr.match(/both poles: already there/g)).toHaveLength(3);
     expect(second.stdout).toMatch(
-      /^trait +kept +layer +gain +verdict +report\ncheerful +\d+ of 50 positive, .*\nkind/,
+      /^trait +kept +layer +strength +chosen +Spearman +gain +of random directions +verdict +report\ncheerful +\d+ of 50 positive, .*\nkind/,
     );
   });
 
