@@ -27,6 +27,27 @@ export function importsOf(path: string): string[] {
   return ts.preProcessFile(readProjectFile(path), true, true).importedFiles.map((file) => file.fileName);
 }
 
+/** What a file loads when it is loaded itself: its imports and re-exports but for types and lazy ones. */
+export function loadedBy(path: string): string[] {
+  const file = ts.createSourceFile(path, readProjectFile(path), ts.ScriptTarget.Latest, true);
+  return file.statements.flatMap((statement) => {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
+    const { moduleSpecifier } = statement;
+    if (moduleSpecifier === undefined || !ts.isStringLiteral(moduleSpecifier)) return [];
+    const clause = ts.isImportDeclaration(statement) ? statement.importClause : statement;
+    const named = ts.isImportDeclaration(statement)
+      ? statement.importClause?.namedBindings
+      : statement.exportClause;
+    const onlyTypes =
+      named !== undefined &&
+      'elements' in named &&
+      named.elements.every((one) => 'isTypeOnly' in one && one.isTypeOnly);
+    const whole = ts.isImportDeclaration(statement) && statement.importClause?.name !== undefined;
+    const isType = clause !== undefined && 'isTypeOnly' in clause && clause.isTypeOnly;
+    return isType || (onlyTypes && !whole) ? [] : [moduleSpecifier.text];
+  });
+}
+
 /** What in a file prints: `console` and `process.stdout`, wherever they are named in code. */
 export function printsOf(path: string): string[] {
   const found: string[] = [];

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
-import { packageInfo } from '../../store/package-info.ts';
 import { blockOption, collected, dtypeOption, wholeNumber } from '../arguments.ts';
 import type { Dtype } from '../../engine/model.ts';
 import type { ApiKeys } from '../../server/keys.ts';
@@ -87,6 +86,7 @@ async function serveUntilStopped(
   const { maxReplies: replies, maxTokens, maxContext: context, rate, timeout: seconds } = flags;
   const some = { replies, maxTokens, seconds, context: context ?? null, requestsPerMinute: rate ?? null };
   const limits = { ...defaultLimits, ...some };
+  const { packageInfo } = await import('../../store/package-info.ts');
   const { version } = await packageInfo();
   const token = process.env['PERSONA_TOKEN'] ?? randomBytes(24).toString('base64url');
   const hosts = [urlHost(host), ...allowHost].map((name) => name.toLowerCase());
