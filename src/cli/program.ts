@@ -5,6 +5,7 @@ import { activationsCommand } from './commands/activations.ts';
 import { capabilityCommand } from './commands/capability.ts';
 import { datasetsCommand } from './commands/datasets.ts';
 import { calibrateCommand } from './commands/calibrate.ts';
+import { completionCommand } from './commands/completion.ts';
 import { chatCommand } from './commands/chat.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { estimateCommand } from './commands/estimate.ts';
@@ -93,6 +94,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     serveCommand(context),
     pullCommand(context),
     doctorCommand(),
+    completionCommand(),
   ];
   const estimate = estimateCommand(commands, async (args) => {
     await program.parseAsync(args, { from: 'user' });
