@@ -42,7 +42,7 @@ const bad: readonly (readonly [string, readonly string[], RegExp])[] = [
   [
     'a line that is no JSON',
     ['broken.jsonl', ...evil],
-    /^error: "broken\.jsonl", line 2: expected one JSON object, but /,
+    /^error: "broken\.jsonl", line 2: expected one JSON object, but /m,
   ],
   ['a role that there is not', ['role.jsonl', ...evil], /"role\.jsonl", line 1: in "messages\.0\.role"/],
   [
@@ -98,6 +98,7 @@ const bad: readonly (readonly [string, readonly string[], RegExp])[] = [
 
 describe('persona screen refuses with one sentence and code 2', () => {
   it.each(bad)('%s', async (_, args, says) => {
+    await rm(join(folder, 'out'), { recursive: true, force: true });
     const { code, stdout, stderr } = await screen(args);
     expect(stderr).toMatch(says);
     expect(
@@ -110,12 +111,12 @@ describe('persona screen refuses with one sentence and code 2', () => {
     expect(stdout).toBe('');
     const left = await readdir(join(folder, 'out')).catch(() => []);
     expect(left.filter((name) => /scored|flagged|kept|report|manifest/.test(name))).toEqual([]);
-    await rm(join(folder, 'out'), { recursive: true, force: true });
   });
 });
 
 describe('persona screen', () => {
   it('passes over bad rows where told to, and counts them', async () => {
+    await rm(join(folder, 'out'), { recursive: true, force: true });
     const result = await screen(['broken.jsonl', ...evil, '--skip-bad', '--json']);
     expect(result.stderr).toContain('passed over: "broken.jsonl", line 2');
     const { manifest } = JSON.parse(result.stdout) as { manifest: { counts: Record<string, number> } };

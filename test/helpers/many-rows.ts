@@ -15,7 +15,7 @@ export async function writeManyRows(
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();
   await connection.run(
-    `COPY (SELECT 'row-' || i AS id, 'source-' || i % 7 AS source, 'What did the dog number ' || i || ' see?' AS prompt, 'It saw ' || hash(i) % 1000 || ' trees and ' || hash(i + 1) % 50 || ' birds.' AS answer FROM range(${rows}) t(i)) TO ${quoted(data)} (FORMAT parquet)`,
+    `COPY (SELECT 'row-' || i AS id, 'source-' || i % 7 AS source, 'Dog ' || i || '?' AS prompt, 'It saw ' || hash(i) % 1000 || ' trees.' AS answer FROM range(${rows}) t(i)) TO ${quoted(data)} (FORMAT parquet)`,
   );
   connection.closeSync();
   instance.closeSync();
