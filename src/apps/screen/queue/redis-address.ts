@@ -17,7 +17,7 @@ export interface RedisAddress {
  * @throws UsageError, without the password, for anything else.
  */
 export function parseRedisAddress(text: string): RedisAddress {
-  const url = URL.parse(text);
+  const url = URL.canParse(text) ? new URL(text) : null;
   const db = url === null || url.pathname.length <= 1 ? 0 : Number(url.pathname.slice(1));
   if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '' || !Number.isInteger(db))
     throw new UsageError(
