@@ -63,6 +63,26 @@ describe('chat completions', () => {
     expect(one.choices[0]?.message.content).toBe(four.choices[0]?.message.content);
   });
 
+  it('take an answer back as it came', async () => {
+    const request = { model, temperature: 0, max_tokens: 10 };
+    const first = await server.openai.chat.completions.create({ ...request, messages: [...messages] });
+    const { message } = first.choices[0]!;
+    const history = [...messages, message, { role: 'user' as const, content: 'And then?' }];
+    const second = await server.openai.chat.completions.create({ ...request, messages: history });
+    const own = await generate({
+      model: server.chat,
+      input: {
+        messages: [
+          messages[0],
+          { role: 'assistant', content: message.content! },
+          history[2] as (typeof messages)[0],
+        ],
+      },
+      maxTokens: 10,
+    });
+    expect(second.choices[0]!.message.content).toBe(own.text);
+  });
+
   it('report log-probabilities whose tokens spell the reply, streamed or not', async () => {
     const request = {
       model,
@@ -98,6 +118,24 @@ describe('completions', () => {
     expect(cut.choices[0]).toMatchObject({ text: text.slice(0, text.indexOf(stop)), finish_reason: 'stop' });
     const two = await server.openai.completions.create({ ...request, prompt: ['Tim', story.prompt], n: 2 });
     expect(two.choices.map((choice) => choice.text).slice(2)).toEqual([text, text]);
+  });
+
+  it('report log-probabilities in the older form, tokens with their blanks', async () => {
+    const request = { ...story, temperature: 0, max_tokens: 12, logprobs: 2 };
+    const whole = (await server.openai.completions.create(request)).choices[0]!;
+    const { tokens, token_logprobs: chosen, top_logprobs: top, text_offset: offsets } = whole.logprobs!;
+    expect(tokens!.join('').trimStart()).toBe(whole.text.trimStart());
+    expect(tokens!.some((token) => token.startsWith(' '))).toBe(true);
+    let at = 0;
+    for (const [i, token] of tokens!.entries()) {
+      expect(offsets![i]).toBe(at);
+      expect(top![i]![token]).toBe(chosen![i]);
+      at += token.length;
+    }
+    const streamed: string[] = [];
+    for await (const chunk of await server.openai.completions.create({ ...request, stream: true }))
+      streamed.push(...(chunk.choices[0]?.logprobs?.tokens ?? []));
+    expect(streamed).toEqual(tokens);
   });
 
   it('take thirty-two at once, each as alone', async () => {

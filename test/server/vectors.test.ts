@@ -1,6 +1,6 @@
 /** Vectors as resources of the server. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -180,6 +180,17 @@ describe('an upload', () => {
     await expect.poll(() => files().some((name) => name.startsWith('.upload-'))).toBe(true);
     request.destroy();
     await expect.poll(files).toEqual(before);
+  });
+
+  it('that a killed server has left is removed by a later one', async () => {
+    const old = join(server.vectors, '.upload-0123.tmp');
+    await writeFile(old, 'half');
+    await client.putVector('late', good);
+    expect(files()).toContain('.upload-0123.tmp');
+    await utimes(old, new Date(0), new Date(0));
+    await client.putVector('late', good);
+    expect(files()).not.toContain('.upload-0123.tmp');
+    await client.deleteVector('late');
   });
 
   it('needs the token', async () => {
