@@ -5,7 +5,6 @@
 
 export { activations } from './apps/activations.ts';
 export type { ActivationsOptions, ActivationsResult } from './apps/activations.ts';
-export type { ActivationRow } from './apps/activation-rows.ts';
 export { capability } from './apps/capability.ts';
 export type { CapabilityOptions, CapabilityResult } from './apps/capability.ts';
 export { writeDataSets } from './apps/data-sets.ts';

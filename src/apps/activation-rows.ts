@@ -3,30 +3,14 @@ import { pools } from '../engine/positions.ts';
 import type { ForwardRow, Pooling } from '../engine/types.ts';
 import { DataError } from '../errors.ts';
 import { encodeConversation, encodeRawPrompt, encodeReply } from '../model/chat.ts';
-import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { type ParsedRow, layoutOf, parseRow, rowLayouts } from '../store/dataset/row-layouts.ts';
 import { readJsonl } from '../store/jsonl.ts';
-import { messagesSchema, requireTokenizer } from './messages.ts';
-import { isObject, parseStrict, refuseMisspeltKeys } from '../store/strict-json.ts';
-
-/** One text whose activations are wanted. */
-export type ActivationRow =
-  /** Token ids; `response_start` is the index of the first response token, by default the row's length. */
-  | { readonly ids: readonly number[]; readonly response_start?: number }
-  /** A conversation whose last message, the assistant's, is the response. */
-  | { readonly messages: readonly ChatMessage[] }
-  /** Raw text as the model sees it, control tokens and all, and the answer as plain text; tokenised apart. */
-  | { readonly prompt: string; readonly answer: string };
+import { requireTokenizer } from './messages.ts';
+import { isObject, refuseMisspeltKeys } from '../store/strict-json.ts';
 
 /** A row ready for the engine. */
 export type EncodedRow = Required<Pick<ForwardRow, 'ids' | 'responseStart'>>;
-
-const idsSchema = z.object({
-  ids: z.array(z.int().min(0)).min(1),
-  response_start: z.int().min(0).exactOptional(),
-});
-const conversationSchema = z.object({ messages: messagesSchema });
-const textSchema = z.object({ prompt: z.string(), answer: z.string() });
 
 /**
  * Reads rows of a JSON-lines file, encoded, in the order of the file and in memory of one row.
@@ -40,51 +24,41 @@ export async function* readActivationRows(
 ): AsyncGenerator<EncodedRow> {
   for await (const { line, value } of readJsonl(file, z.unknown())) {
     const where = `"${file}", line ${line}`;
-    yield encodeActivationRow(parseRow(value, where), checkpoint, pool, where);
+    yield encodeActivationRow(value, checkpoint, pool, where);
   }
 }
 
-/** One row encoded and checked; `where` begins the sentence of an error. @throws DataError as `readActivationRows`. */
+/**
+ * One row of any layout that data sets have (see `rowLayouts`), encoded and checked; `where` begins the sentence of an error.
+ *
+ * @throws DataError as `readActivationRows`.
+ */
 export function encodeActivationRow(
-  row: ActivationRow,
+  value: unknown,
   checkpoint: Checkpoint,
   pool: readonly Pooling[],
   where: string,
 ): EncodedRow {
-  const encoded = encodeRow(row, checkpoint, where);
-  checkRow(encoded, checkpoint, pool, where);
-  return encoded;
+  const row = encodeRow(parsed(value, where), checkpoint, where);
+  checkRow(row, checkpoint, pool, where);
+  return row;
 }
 
-/** Data sets carry further columns, which are left alone unless one looks like a slip for a key of the row's form. */
-function parseRow(value: unknown, where: string): ActivationRow {
-  if (!isObject(value)) throw formless(where, 'something else');
-  if ('ids' in value) {
-    refuseMisspeltKeys(value, ['ids', 'response_start'], where);
-    return parseStrict(idsSchema, value, where);
-  }
-  if ('messages' in value) return parseStrict(conversationSchema, value, where);
-  if ('prompt' in value || 'answer' in value) {
-    refuseMisspeltKeys(value, ['prompt', 'answer'], where);
-    return parseStrict(textSchema, value, where);
-  }
-  refuseMisspeltKeys(value, ['ids', 'messages', 'prompt', 'answer'], where);
-  throw formless(where, 'none of them');
-}
-
-function formless(where: string, got: string): DataError {
-  return new DataError(
-    `${where}: expected an object with "ids", "messages", or "prompt" and "answer", got ${got}.`,
-    {
-      details: { where },
-    },
+/** A row of any layout that data sets have; a prompt alone will do where nothing of a response is pooled. */
+function parsed(value: unknown, where: string): ParsedRow {
+  const layout = layoutOf(value);
+  if (layout !== null) return parseRow(value, layout, where, { promptAlone: true });
+  if (isObject(value)) refuseMisspeltKeys(value, [...rowLayouts, 'answer'], where);
+  throw new DataError(
+    `${where}: expected an object with "ids", "messages" or another layout of conversations, or "prompt" and "answer", got ${isObject(value) ? 'none of them' : 'something else'}.`,
+    { details: { where } },
   );
 }
 
-function encodeRow(row: ActivationRow, checkpoint: Checkpoint, where: string): EncodedRow {
-  if ('ids' in row) return { ids: row.ids, responseStart: row.response_start ?? row.ids.length };
+function encodeRow(row: ParsedRow, checkpoint: Checkpoint, where: string): EncodedRow {
+  if (row.kind === 'tokens') return { ids: row.ids, responseStart: row.responseStart };
   const tokenizer = requireTokenizer(checkpoint, where);
-  if ('messages' in row) return located(where, () => encodeConversation(checkpoint, row.messages));
+  if (row.kind === 'conversation') return located(where, () => encodeConversation(checkpoint, row.messages));
   const prompt = encodeRawPrompt(tokenizer, row.prompt);
   return {
     ids: [...prompt, ...encodeReply(tokenizer, row.answer)],

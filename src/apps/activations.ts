@@ -18,7 +18,7 @@ import type { EncodedRow } from './activation-rows.ts';
 export interface ActivationsOptions {
   /** A model folder, or `owner/name` in the local Hugging Face cache. */
   readonly model: string;
-  /** A JSON-lines file of rows (see `ActivationRow`). */
+  /** A JSON-lines file of rows (see `rowLayouts`). */
   readonly input: string;
   /** The safetensors file to write. */
   readonly output: string;

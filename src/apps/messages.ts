@@ -1,30 +1,25 @@
-import { z } from 'zod';
 import { DataError, ModelError } from '../errors.ts';
 import type { ChatMessage } from '../model/chat-template.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { TextTokenizer } from '../model/tokenizer.ts';
-import { isObject, parseStrict, readUserJson } from '../store/strict-json.ts';
-
-const messageSchema = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant', 'tool']),
-  content: z.string(),
-});
-
-/** A conversation from outside. */
-export const messagesSchema: z.ZodType<ChatMessage[]> = z.array(messageSchema).min(1);
+import { layoutOf, parseTurns } from '../store/dataset/row-layouts.ts';
+import { readUserJson } from '../store/strict-json.ts';
 
 /**
- * A conversation in a JSON file: a list of messages, or an object with one under "messages".
+ * A conversation in a JSON file: a list of messages, or an object that holds a conversation as a row of a data set does.
  *
  * @throws DataError where the file holds something else.
  */
 export async function readMessages(file: string): Promise<ChatMessage[]> {
-  const value = await readUserJson(file);
+  const content = await readUserJson(file);
+  const value = Array.isArray(content) ? { messages: content as unknown[] } : content;
   const where = `"${file}"`;
-  if (Array.isArray(value)) return parseStrict(messagesSchema, value, where);
-  if (isObject(value))
-    return parseStrict(z.strictObject({ messages: messagesSchema }), value, where).messages;
-  throw new DataError(`${where}: expected a list of messages or {"messages": […]}.`, { details: { where } });
+  const layout = layoutOf(value);
+  if (layout === null || layout === 'ids' || layout === 'prompt')
+    throw new DataError(`${where}: expected a list of messages or {"messages": […]}.`, {
+      details: { where },
+    });
+  return parseTurns(value, layout, where).map(({ role, content: text }) => ({ role, content: text }));
 }
 
 /** The tokenizer of a checkpoint; ModelError where it has none, since text then has no ids. */

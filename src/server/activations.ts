@@ -1,4 +1,4 @@
-import { type ActivationRow, encodeActivationRow } from '../apps/activation-rows.ts';
+import { encodeActivationRow } from '../apps/activation-rows.ts';
 import { checkPoolings } from '../apps/activations.ts';
 import type { Pooled, Pooling } from '../engine/types.ts';
 import type { ActivationsRequest, ActivationsResult } from './api.ts';
@@ -49,7 +49,8 @@ export async function answerActivations(
   };
 }
 
-function toRow(row: ActivationsRequest['input'][number]): ActivationRow {
+/** As a row of a data set, whose messages hold text alone. */
+function toRow(row: ActivationsRequest['input'][number]): object {
   return 'messages' in row ? { messages: toMessages(row.messages) } : row;
 }
 
