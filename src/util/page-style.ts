@@ -35,6 +35,7 @@ code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
 .tone-plain { --tone: var(--grey); }
 .tiles { --columns: 3; display: grid; gap: .75rem;
   grid-template-columns: repeat(auto-fit, minmax(max(9.5rem, calc((100% - 2.25rem) / var(--columns))), 1fr)); margin: 0 0 .5rem; padding: 0; }
+h1 + .tiles { margin-top: 1rem; }
 .tiles:has(> :nth-child(4):last-child) { --columns: 4; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .7rem .9rem .75rem; }
 .tile dt { color: var(--soft); font-size: .8rem; }
@@ -80,6 +81,7 @@ td { padding: .3rem .5rem; text-align: right; }
 .plain { width: 100%; } .plain th, .plain td { border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
 .plain td.number, .plain th.number { text-align: right; white-space: nowrap; } .plain tr:last-child > * { border-bottom: 0; }
 .plain td { overflow-wrap: anywhere; }
+.scroll .plain td { overflow-wrap: break-word; }
 .share { width: 42%; } .share span { display: block; height: .7rem; margin-top: .35em; border-radius: 3px; background: var(--grey); min-width: 1px; }
 .share .kept { background: var(--pos); }
 .texts { display: grid; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17.5rem), 1fr)); gap: .75rem; }

@@ -23,7 +23,7 @@ export interface ScatterOptions {
 }
 
 const height = 300;
-const edges = { left: 52, right: 20, top: 16, bottom: 44 } as const;
+const edges = { left: 52, right: 20, top: 30, bottom: 44 } as const;
 
 /** Points in two dimensions, with a legend; each point's name and numbers are its tooltip. */
 export function scatterChart({ title, x, y, groups, width = 880, labels = false }: ScatterOptions): SafeHtml {
