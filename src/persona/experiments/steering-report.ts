@@ -20,7 +20,7 @@ const treatmentNames: Readonly<Record<string, string>> = {
 /** The experiment as a page. */
 export function renderSteeringReport(result: SteeringExperiment): string {
   const { trait, model, layer, pooling, positions, unit, samples, notes } = result;
-  const body = html`<p class="lead">What the ${trait} vector (<code>${pooling}</code>, layer ${layer}, added at <code>${positions}</code>) does where the trait is and where it is not. Strength: ${unitNames[unit]}. ${samples} replies to every evaluation question; intervals: 95 %, bootstrap over questions.</p>
+  const body = html`<p class="lead">What the ${trait} vector (<code>${pooling}</code>, layer ${layer}, added at <code>${positions}</code>) does where the trait is and where it is not. Strength: ${unitNames[unit]}. Replies to every evaluation question: ${samples}. Intervals: 95 %, bootstrap over questions.</p>
 ${notes.length === 0 ? null : html`<ul class="note">${notes.map((line) => html`<li>${line}</li>`)}</ul>`}
 <h2>Dose by dose</h2>
 <div class="pair">${(['prompted', 'neutral'] as const).map((side) => doseFigure(result, side))}</div>
@@ -81,8 +81,8 @@ function measuredCells({
 function capSection({ cap }: SteeringExperiment): SafeHtml {
   const { percentile, threshold, tokens, treatments, equal } = cap;
   return html`<h2>Capping against subtraction</h2>
-<p class="lead">The cap keeps every reply token's projection at most at ${fixed(threshold, 2)}, the ${percentile}th percentile of ${tokens} tokens of ordinary replies to other questions.${equal === null ? '' : ` The subtraction, strength ${fixed(equal, 2)}, was chosen to suppress as much.`} What each changes in ordinary replies: against those of the same random numbers without it.</p>
-<figure class="scroll"><table class="plain"><thead><tr><th>treatment</th><th class="number">prompted: score</th><th class="number">coherence</th><th class="number">ordinary: score</th><th class="number">coherence</th><th class="number">replies unchanged</th><th class="number">share before the first change</th></tr></thead>
+<p class="lead">The cap keeps every reply token's projection at most at ${fixed(threshold, 2)}, the ${percentile}th percentile of ${tokens} tokens of ordinary replies to other questions.${equal === null ? '' : ` The subtraction, strength ${fixed(equal, 2)}, was chosen to suppress as much.`} What each changes in ordinary replies is told by those of the same random numbers without it: how many are the same, and after which share of its tokens a reply differs.</p>
+<figure class="scroll"><table class="plain"><thead><tr><th>treatment</th><th class="number">prompted: score</th><th class="number">coherence</th><th class="number">ordinary: score</th><th class="number">coherence</th><th class="number">unchanged</th><th class="number">until it differs</th></tr></thead>
 <tbody>${treatments.map(({ name, prompted, ordinary }) => html`<tr><td>${treatmentNames[name] ?? name}</td>${measuredCells(prompted)}${measuredCells(ordinary)}<td class="number">${fixed(100 * ordinary.same, 0)} %</td><td class="number">${fixed(100 * ordinary.kept, 0)} %</td></tr>`)}</tbody></table></figure>`;
 }
 
