@@ -9,6 +9,7 @@ export const partNames = [
   'decode',
   'extract',
   'sweep',
+  'screen',
   'lora',
   'full',
   'start',
@@ -95,7 +96,7 @@ function command() {
     .option('--rounds <n>', 'rounds that count', positive, 7)
     .option('--tokens <n>', 'tokens of the prefill, a multiple of 8', positive, 512)
     .option('--batch <list>', 'rows side by side in decode', positives, [1, 16, 64])
-    .option('--steps <n>', 'tokens a row in decode; twice as many in extraction', positive, 24)
+    .option('--steps <n>', 'tokens a row in decode; twice as many in extraction and screening', positive, 24)
     .option('--peer <python>', 'a Python with torch, transformers and peft, timed in the same rounds')
     .option('--quick', 'few rounds of little work: to see that it runs, not to quote')
     .option(

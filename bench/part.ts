@@ -24,6 +24,8 @@ export interface Comparison {
 /** Variants that are run in the same rounds. */
 export interface Part {
   readonly title: string;
+  /** What `tokens` of its variants counts instead, in the plural. */
+  readonly unit?: string;
   readonly variants: readonly Variant[];
   readonly comparisons: readonly Comparison[];
 }

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { LanguageModel } from '../src/engine/model.ts';
 import type { ExtractWork } from './extract.ts';
+import type { ScreenWork } from './screen.ts';
 import { cosine } from '../src/util/vectors.ts';
 import { note } from './note.ts';
 import { rowIds } from './part.ts';
@@ -24,6 +25,11 @@ export interface Peer {
   decode(dtype: PeerDtype, work: DecodeWork): Promise<number>;
   /** Seconds of an extraction in the authors' order: replies in batches of twenty, then each text alone with all states. */
   extract(dtype: PeerDtype, work: ExtractWork): Promise<number>;
+  /**
+   * Seconds of screening as the authors do: with `own` the model's replies in batches of twenty, then each text alone with all
+   * states and logits, and nothing used again.
+   */
+  screen(dtype: PeerDtype, work: ScreenWork & { readonly own: boolean }): Promise<number>;
   /** Seconds of a LoRA step with PEFT. */
   train(dtype: PeerDtype, work: TrainWork): Promise<number>;
   /** Mean residuals of a prompt of so many tokens: the first numbers of every layer but the last. */
@@ -71,6 +77,7 @@ export async function startPeer(python: string, folder: string, threads: number)
     prefill,
     decode: (dtype, work) => seconds({ command: 'decode', dtype, ...work }),
     extract: (dtype, work) => seconds({ command: 'extract', dtype, ...work }),
+    screen: (dtype, work) => seconds({ command: 'screen', dtype, ...work }),
     train: (dtype, work) => seconds({ command: 'train', dtype, ...work }),
     readings: async (dtype, tokens) =>
       (await ask({ command: 'readings', dtype, tokens }))['readings'] as number[][],

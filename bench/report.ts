@@ -49,6 +49,7 @@ export interface TrainingMemory extends Memory {
 /** A part with the seconds of every round of its variants. */
 export interface TimedPart {
   readonly title: string;
+  readonly unit?: string;
   readonly variants: readonly TimedVariant[];
   readonly comparisons: readonly Compared[];
 }
@@ -64,6 +65,7 @@ export function timed(part: Part, timings: Timings): TimedPart {
   const tokens = (name: string): number => part.variants.find((variant) => variant.name === name)!.tokens;
   return {
     title: part.title,
+    ...(part.unit === undefined ? {} : { unit: part.unit }),
     variants: part.variants.map((variant) => ({
       name: variant.name,
       tokens: variant.tokens,
@@ -109,7 +111,7 @@ export function printOrigin(
   console.log(`\n${lines.join('\n')}`);
 }
 
-function variantTable({ title, variants }: TimedPart): string {
+function variantTable({ title, variants, unit = 'tokens' }: TimedPart): string {
   const rateOf = ({ tokens, seconds }: TimedVariant): number => tokens / summarise(seconds).median;
   const products = variants.find(({ name }) => name === productsName);
   const rows = variants.map((variant) => {
@@ -124,7 +126,7 @@ function variantTable({ title, variants }: TimedPart): string {
       products === undefined ? '' : percent(rateOf(variant) / rateOf(products)),
     ];
   });
-  return table([title, 'seconds', 'quartiles', 'best', 'tokens/s', 'GFLOP/s', 'of products'], rows);
+  return table([title, 'seconds', 'quartiles', 'best', `${unit}/s`, 'GFLOP/s', 'of products'], rows);
 }
 
 function comparisonTable({ comparisons }: TimedPart): string {

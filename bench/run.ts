@@ -11,6 +11,7 @@ import { runNode } from './child.ts';
 import { decodePart, decodePrompt } from './decode.ts';
 import type { LatencyReport } from './latency.ts';
 import { extractPart, extractWork } from './extract.ts';
+import { screenPart, screenWork } from './screen.ts';
 import { alternate } from './measure.ts';
 import { note } from './note.ts';
 import type { BenchOptions } from './options.ts';
@@ -79,7 +80,7 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
 
 /** Whether the engine is timed in rounds, and whether training is. */
 function isTimed({ only }: BenchOptions): boolean {
-  return (['prefill', 'decode', 'extract', 'sweep'] as const).some((name) => only.includes(name));
+  return (['prefill', 'decode', 'extract', 'sweep', 'screen'] as const).some((name) => only.includes(name));
 }
 
 function trainMethods({ only }: BenchOptions, dtype: Dtype): TrainMethod[] {
@@ -138,6 +139,7 @@ function partsOf(
     ...decodes.map((rows) => decodePart(model, products, peer, { batch: rows, steps })),
     ...(only.includes('extract') ? [extractPart(model, peer, { ...extractWork, reply: 2 * steps })] : []),
     ...(only.includes('sweep') ? [sweepPart(model, steps)] : []),
+    ...(only.includes('screen') ? [screenPart(model, peer, { ...screenWork, reply: 2 * steps })] : []),
   ];
 }
 

@@ -99,6 +99,32 @@ def extract(dtype, prompts, samples, prompt, reply):
     return {"seconds": time.perf_counter() - began}
 
 
+def screen(dtype, samples, prompt, reply, own):
+    """The authors' order: with `own` greedy replies in batches of twenty first; then every text alone through the model, with
+    all hidden states and all logits, and the mean over its reply projected at the middle layer. Without gradients."""
+    model = models[dtype]
+    vocab = model.config.vocab_size
+    prompts = torch.cat([row(prompt, vocab, 31 * i) for i in range(samples)])
+    given = torch.cat([row(reply, vocab, 31 * i + 7) for i in range(samples)])
+    layer = (model.config.num_hidden_layers + 1) // 2
+    direction = torch.sin(torch.arange(1, model.config.hidden_size + 1)).to(models[dtype].dtype)
+    began = time.perf_counter()
+    texts = list(torch.cat([prompts, given], 1))
+    if own:
+        for batch in prompts.split(20):
+            cache = DynamicCache()
+            feed, text = batch, [batch]
+            for _ in range(reply):
+                logits = model(feed, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+                feed = logits[:, -1].argmax(-1, keepdim=True)
+                text.append(feed)
+            texts.extend(torch.cat(text, 1))
+    for text in texts:
+        states = model(text.view(1, -1), output_hidden_states=True, use_cache=False).hidden_states
+        states[layer][0, prompt:].mean(0) @ direction / direction.norm()
+    return {"seconds": time.perf_counter() - began}
+
+
 adapted = {}
 
 
@@ -130,7 +156,7 @@ def train(dtype, rows, tokens, rank, alpha):
     return {"seconds": time.perf_counter() - began}
 
 
-commands = {"train": train, "load": load, "prefill": prefill, "decode": decode, "extract": extract, "readings": readings}
+commands = {"train": train, "load": load, "prefill": prefill, "decode": decode, "extract": extract, "screen": screen, "readings": readings}
 for line in sys.stdin:
     order = json.loads(line)
     answer = commands[order.pop("command")](**order)

@@ -3,6 +3,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { CommandContext } from '../context.ts';
 import { finetuningExperimentCommand } from './experiments/finetuning.ts';
 import { monitoringExperimentCommand } from './experiments/monitoring.ts';
+import { screeningExperimentCommand } from './experiments/screening.ts';
 import { steeringExperimentCommand } from './experiments/steering.ts';
 
 /** `persona experiment`: the paper's experiments, one file each in `experiments/`. */
@@ -11,5 +12,6 @@ export function experimentCommand(context: CommandContext): CommandUnknownOpts {
     .description("run one of the paper's experiments on a model")
     .addCommand(monitoringExperimentCommand(context))
     .addCommand(steeringExperimentCommand(context))
-    .addCommand(finetuningExperimentCommand(context));
+    .addCommand(finetuningExperimentCommand(context))
+    .addCommand(screeningExperimentCommand(context));
 }
