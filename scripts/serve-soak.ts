@@ -150,7 +150,7 @@ async function soak(): Promise<void> {
     Array.from({ length: streams }, async () => {
       while (performance.now() < until) {
         const scene = scenes[Math.floor(chance.uniform() * scenes.length)]!;
-        const text = await play(scene, chance.uniform() < 0.25 ? Math.floor(chance.uniform() * 3000) : null);
+        const text = await play(scene, chance.uniform() < 0.25 ? Math.floor(chance.uniform() * 400) : null);
         if (text === null) counts.aborted++;
         else counts.ended++;
         if (text !== null && text !== scene.text) counts.different++;

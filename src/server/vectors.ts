@@ -94,6 +94,9 @@ export class VectorResources {
     const { file, notes } = await importVector(upload, options).catch((error: unknown) => {
       throw withoutPath(error, upload);
     });
+    const bytes = [...file.tensors.values()].reduce((sum, data) => sum + data.byteLength, 0);
+    if (bytes > this.limits.uploadBytes)
+      throw new HttpFailure(413, `expected at most ${this.limits.uploadBytes} bytes unpacked, got ${bytes}`);
     await writeVectorFile(join(this.folder, `${name}.safetensors`), file);
     return { ...(await this.get(name)), notes: [...notes] };
   }

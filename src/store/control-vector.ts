@@ -25,6 +25,8 @@ const NAME = /^direction\.(\d{1,6})$/;
 /** As llama.cpp applies it: to the output of block N, counted from 0, which is layer N + 1. */
 const LAYER_OF_ZERO = 1;
 const MAX_LAYERS = 4096;
+/** Half a gigabyte: a file of one wide direction at a high layer would otherwise become thousands of times its size. */
+const MAX_NUMBERS = 2 ** 27;
 
 /**
  * A control vector (repeng, llama.cpp, EasySteer) as a vector file: `direction.N` is layer N + 1. Layers without a
@@ -51,6 +53,11 @@ export function fromControlVector(gguf: GgufFile, path: string, options: ImportO
       { details: { file: path } },
     );
   const width = [...byLayer.values()][0]!.length;
+  if ((layers + 1) * width > MAX_NUMBERS)
+    throw new ParseError(
+      `"${path}": expected at most ${MAX_NUMBERS} numbers, got ${layers} layers of width ${width}.`,
+      { details: { file: path } },
+    );
   const data = new Float32Array((layers + 1) * width);
   for (const [layer, direction] of byLayer) data.set(direction, layer * width);
   const absentLayers = Array.from({ length: layers + 1 }, (_, layer) => layer).filter((l) => !byLayer.has(l));

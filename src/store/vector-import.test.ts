@@ -131,6 +131,12 @@ describe('control vectors', () => {
     ]);
     await expect(importVector(gguf)).rejects.toThrow(problem);
   });
+
+  it('of one wide direction at a high layer are refused before they grow', async () => {
+    const gguf = await path('v.gguf');
+    await writeGguf(gguf, noKeys, [{ name: 'direction.4096', data: new Float32Array(32_769).fill(1) }]);
+    await expect(importVector(gguf)).rejects.toThrow('expected at most 134217728 numbers, got 4097 layers');
+  });
 });
 
 describe('files that are no vectors', () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeGguf } from '../../src/model/gguf-writer.ts';
 import { encodePtTensor } from '../../src/model/pt-writer.ts';
 import { PersonaClient } from '../../src/server/client.ts';
 import { defaultLimits } from '../../src/server/settings.ts';
@@ -144,6 +145,13 @@ function largeGguf(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);
 }
 
+/** One direction, before which four thousand layers are empty. */
+function wideGguf(): Uint8Array<ArrayBuffer> {
+  const architecture = { type: 'string', value: 'controlvector' } as const;
+  const vectors = [{ name: 'direction.4000', data: new Float32Array(1000).fill(1) }];
+  return new Uint8Array(encodeGguf(new Map([['general.architecture', architecture]]), vectors));
+}
+
 describe('an upload', () => {
   const text = (value: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(value));
   it.each([
@@ -156,6 +164,7 @@ describe('an upload', () => {
     ['a tensor that is larger than the file', () => liar([1 << 20, 1 << 20], 2 ** 42), 400, /./],
     ['a header of two billion bytes', () => text('\u00ff\u00ff\u00ff\u007f\0\0\0\0'), 400, /./],
     ['a GGUF file of a trillion tensors', largeGguf, 400, /./],
+    ['a direction at a high layer', wideGguf, 413, /at most 40000 bytes unpacked/],
     ['not a vector', () => text('{"hello": 1}'), 400, /./],
   ])('of %s is refused, and leaves nothing behind', async (_, bytes, status, sentence) => {
     const before = files();

@@ -59,12 +59,19 @@ export type Request =
   | { readonly kind: 'taken'; readonly call: number }
   | { readonly kind: 'close' };
 
+/** A token on its way to the listener of a call. */
+export interface CallToken {
+  readonly call: number;
+  readonly event: TokenEvent;
+}
+
 /** From the worker. */
 export type Response =
   | { readonly kind: 'loaded' }
   | { readonly kind: 'notice'; readonly message: string }
   | { readonly kind: 'result'; readonly call: number; readonly result: CallResult }
-  | { readonly kind: 'token'; readonly call: number; readonly event: TokenEvent }
+  /** Those of one step, of whatever calls: a message costs far more than what is in it. */
+  | { readonly kind: 'tokens'; readonly tokens: readonly CallToken[] }
   | { readonly kind: 'done'; readonly call: number }
   /** `call` is null where loading failed. */
   | { readonly kind: 'failed'; readonly call: number | null; readonly error: PlainError };

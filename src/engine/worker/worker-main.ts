@@ -9,11 +9,14 @@ import { toPlainError } from './plain-error.ts';
 import {
   type CallRequest,
   type CallResult,
+  type CallToken,
   type Request,
   type Response,
   resultsAhead,
   type WorkerStart,
 } from './protocol.ts';
+
+type Send = (response: Response | CallToken) => void;
 
 /** A call under way. */
 interface Call {
@@ -30,7 +33,7 @@ if (parentPort !== null) await serve(parentPort, workerData as WorkerStart);
 
 async function serve(port: MessagePort, { model: path, options, gate }: WorkerStart): Promise<void> {
   enterThrough(new RunGate(gate));
-  const send = (response: Response): void => port.postMessage(response, transferables(response));
+  const send = sender(port);
   let model: LanguageModel;
   try {
     model = await loadModel(path, { ...options, onNotice: (message) => send({ kind: 'notice', message }) });
@@ -49,12 +52,30 @@ async function serve(port: MessagePort, { model: path, options, gate }: WorkerSt
   send({ kind: 'loaded' });
 }
 
+/** Sends in order; tokens wait for the others of their step. */
+function sender(port: MessagePort): Send {
+  let tokens: CallToken[] = [];
+  const flush = (): void => {
+    if (tokens.length > 0) port.postMessage({ kind: 'tokens', tokens } satisfies Response);
+    tokens = [];
+  };
+  return (response) => {
+    if ('event' in response) {
+      if (tokens.length === 0) queueMicrotask(flush);
+      tokens.push(response);
+    } else {
+      flush();
+      port.postMessage(response, transferables(response));
+    }
+  };
+}
+
 /** Runs one call to its end; every way out of it is a message. */
 async function answer(
   model: LanguageModel,
   request: CallRequest,
   calls: Map<number, Call>,
-  send: (response: Response) => void,
+  send: Send,
 ): Promise<void> {
   const call: Call = {
     controller: new AbortController(),
@@ -82,7 +103,7 @@ function start(
   model: LanguageModel,
   request: CallRequest,
   call: Call,
-  send: (response: Response) => void,
+  send: Send,
 ): AsyncIterable<CallResult> {
   const { signal } = call.controller;
   if (request.kind === 'forward') return model.forward(request.rows, { ...request.options, signal });
@@ -94,7 +115,7 @@ function start(
   return model.generate(rows, {
     ...options,
     signal,
-    ...(streaming && { onToken: (event) => send({ kind: 'token', call: request.call, event }) }),
+    ...(streaming && { onToken: (event) => send({ call: request.call, event }) }),
   });
 }
 

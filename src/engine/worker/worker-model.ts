@@ -188,13 +188,13 @@ class WorkerModel implements LanguageModel {
   }
 
   private take(response: Response): void {
+    if (response.kind === 'tokens') {
+      for (const { call, event } of response.tokens) this.pending.get(call)?.onToken?.(event);
+      return;
+    }
     if (response.kind === 'loaded' || response.kind === 'notice' || response.call === null) return;
     const pending = this.pending.get(response.call);
     if (pending === undefined) return;
-    if (response.kind === 'token') {
-      pending.onToken?.(response.event);
-      return;
-    }
     if (response.kind === 'result') pending.results.push(response.result);
     else pending.ended = true;
     if (response.kind === 'failed') pending.error = fromPlainError(response.error);
