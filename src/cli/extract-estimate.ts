@@ -6,6 +6,8 @@ import { defined } from '../util/defined.ts';
 import { type DryRunFlags, toRateOptions } from './dry-run.ts';
 import { traitsFor } from './extract-all.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
+import { withFlaggedJudge } from './judge-flags.ts';
+import { note } from './terminal.ts';
 
 export type EstimateExtractFlags = ExtractFlags &
   DryRunFlags & {
@@ -29,17 +31,19 @@ export async function estimateExtraction(
   const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
   const options = { ...toRateOptions(flags), ...defined({ dtype, blockSize, prices }), model };
   const common = toExtractOptions(flags);
-  if (one !== null) {
-    const folder = out ?? join('runs', runFolderName(one.trait.name));
-    return estimateExtract({ ...options, extract: { ...common, ...one, out: folder } });
-  }
-  const estimates: [string, Estimate][] = [];
-  for (const trait of await traitsFor(model, flags.traitSet)) {
-    const folder = join(out ?? 'runs', runFolderName(trait.name));
-    estimates.push([
-      trait.name,
-      await estimateExtract({ ...options, extract: { ...common, trait, out: folder } }),
-    ]);
-  }
-  return joinEstimates(estimates);
+  // Asked nothing here, but it alone knows how often it would be.
+  return withFlaggedJudge(flags, { dtype, blockSize, onNote: note }, async (judges) => {
+    if (one !== null) {
+      const folder = out ?? join('runs', runFolderName(one.trait.name));
+      const judge = judges.forTrait(one.trait);
+      return estimateExtract({ ...options, extract: { ...common, ...one, out: folder, judge } });
+    }
+    const estimates: [string, Estimate][] = [];
+    for (const trait of await traitsFor(model, flags.traitSet)) {
+      const folder = join(out ?? 'runs', runFolderName(trait.name));
+      const extract = { ...common, trait, out: folder, judge: judges.forTrait(trait) };
+      estimates.push([trait.name, await estimateExtract({ ...options, extract })]);
+    }
+    return joinEstimates(estimates);
+  });
 }

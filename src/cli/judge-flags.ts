@@ -56,6 +56,20 @@ export async function openFlaggedJudge(
   });
 }
 
+/** Opens the judge that the flags name for as long as `work` takes. */
+export async function withFlaggedJudge<T>(
+  flags: JudgeFlags,
+  setting: JudgeSetting,
+  work: (judges: JudgeSource) => Promise<T>,
+): Promise<T> {
+  const judges = await openFlaggedJudge(flags, setting);
+  try {
+    return await work(judges);
+  } finally {
+    await judges.close();
+  }
+}
+
 /** Finds what is wrong with `--judge` before any weight is loaded. */
 export async function checkFlaggedJudge({ judge }: JudgeFlags): Promise<void> {
   if (judge === undefined) return;

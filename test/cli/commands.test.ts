@@ -228,6 +228,18 @@ describe('persona estimate', () => {
     expect(await readdir(cache)).toEqual([]);
   });
 
+  it('counts the calls of the judge that is named, and what they cost, without asking it', async () => {
+    const env = { PERSONA_CACHE: await mkdtemp(join(folder, 'cache-')), OPENAI_API_KEY: 'none' };
+    const asked = ['--trait-set', 'default', '--judge', 'openai:gpt-4.1-mini', '--samples', '1'];
+    const measured = ['--no-sweep', '--no-dose-response', '--rate', '1000,100', '--json'];
+    const { code, stdout } = await runCli(['extract', 'evil', ...asked, ...measured, '--dry-run'], { env });
+    expect(code).toBe(0);
+    const { judge } = JSON.parse(stdout) as { judge: { calls: number; dollars: number } };
+    // Five instructions and twenty questions for each pole, the held-out replies, and two metrics each.
+    expect(judge.calls).toBeGreaterThanOrEqual(2 * 200);
+    expect(judge.dollars).toBeGreaterThan(0);
+  });
+
   it('prints for a person, and says that a time without a measurement is a guess', async () => {
     const env = { PERSONA_CACHE: await mkdtemp(join(folder, 'cache-')) };
     const { code, stdout } = await runCli(

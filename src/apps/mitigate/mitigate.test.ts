@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -101,10 +101,12 @@ describe('persona mitigate', () => {
   });
 
   it('refuses training rows and training keys that cannot be, before anything is measured', async () => {
-    const absent = parseMitigateConfig({ ...config(), training_file: join(folder, 'absent.jsonl') }, 'x');
+    const fresh = { ...config(), output_dir: join(folder, 'fresh') };
+    const absent = parseMitigateConfig({ ...fresh, training_file: join(folder, 'absent.jsonl') }, 'x');
     await expect(mitigate({ config: absent })).rejects.toThrow('nothing is there');
-    const misspelt = parseMitigateConfig({ ...config(), train: { lora_rank: 4 } }, 'x');
+    const misspelt = parseMitigateConfig({ ...fresh, train: { lora_rank: 4 } }, 'x');
     await expect(mitigate({ config: misspelt })).rejects.toThrow('lora_rank');
+    expect(await readdir(folder)).not.toContain('fresh');
   });
 
   it('refuses a vector or a layer that is not there, before anything is trained', async () => {

@@ -1,3 +1,4 @@
+import { areaUnderCurve } from '../../persona/statistics.ts';
 import type { KnownFound } from '../../store/screen-schema.ts';
 
 /**
@@ -11,8 +12,9 @@ export function foundKnown(
   known: Uint8Array,
   isFlagged: (index: number) => boolean,
 ): KnownFound | null {
-  const there = (_: unknown, i: number): boolean => !Number.isNaN(values[i]!);
-  const area = auroc(values.filter(there), known.filter(there));
+  const of = (kind: number): number[] =>
+    Array.from(values.filter((value, i) => known[i] === kind && !Number.isNaN(value)));
+  const area = areaUnderCurve(of(1), of(0));
   if (area === null) return null;
   let [rows, flagged] = [0, 0];
   for (let i = 0; i < values.length; i++) {
@@ -21,25 +23,4 @@ export function foundKnown(
     if (isFlagged(i)) flagged++;
   }
   return { auroc: area, rows, flagged };
-}
-
-/**
- * Area under the receiver's curve: the probability that a known row lies above another one, where a tie counts as half. By
- * the sum of mid-ranks (Mann and Whitney's U), so that it does not depend on the order of the rows.
- */
-export function auroc(values: Float64Array, known: Uint8Array): number | null {
-  const order = Uint32Array.from(values, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
-  let [positives, rankSum] = [0, 0];
-  for (let start = 0; start < order.length; ) {
-    let end = start;
-    let here = 0;
-    for (; end < order.length && values[order[end]!] === values[order[start]!]; end++)
-      here += known[order[end]!]!;
-    positives += here;
-    rankSum += here * ((start + 1 + end) / 2);
-    start = end;
-  }
-  const negatives = values.length - positives;
-  if (positives === 0 || negatives === 0) return null;
-  return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
 }

@@ -21,7 +21,7 @@ import {
 } from '../dry-run.ts';
 import { type ExtractFlags, addOptions, steeringFlags, toExtractOptions } from '../extract-flags.ts';
 import { showExtraction } from '../extract-progress.ts';
-import { checkFlaggedJudge, judgeFlags, openFlaggedJudge } from '../judge-flags.ts';
+import { checkFlaggedJudge, judgeFlags, openFlaggedJudge, withFlaggedJudge } from '../judge-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { note, print, printJson } from '../terminal.ts';
 
@@ -102,12 +102,15 @@ async function estimateThem(
   const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
   const options = { ...toRateOptions(flags), ...defined({ dtype, blockSize, prices }), measureOnly: true };
   const model = await modelOf(run, flags);
-  const estimates: [string, Estimate][] = [];
-  for (const protocol of names) {
-    const given = { run: run.folder, protocol, ...measurementFlags(flags) };
-    const extract = await validationOptions(given);
-    estimates.push([protocol, await estimateExtract({ ...options, model, extract })]);
-  }
+  const estimates = await withFlaggedJudge(flags, { dtype, blockSize, onNote: note }, async (judges) => {
+    const found: [string, Estimate][] = [];
+    for (const protocol of names) {
+      const given = { run: run.folder, protocol, ...measurementFlags(flags) };
+      const extract = { ...(await validationOptions(given)), judge: judges.forTrait(run.trait) };
+      found.push([protocol, await estimateExtract({ ...options, model, extract })]);
+    }
+    return found;
+  });
   printEstimate(joinEstimates(estimates), flags.json === true);
 }
 
