@@ -22,13 +22,15 @@ const origin: Origin = {
 process.env['PERSONA_CACHE'] = join(options.folder, 'cache');
 
 try {
-  const report = isLarge(options.shape) ? await runPhases(origin, options) : await runParts(origin, options);
-  if (!options.quick || options.json !== null) save(report);
+  if (isLarge(options.shape)) save(await runPhases(origin, options));
+  else await runParts(origin, options, save);
 } finally {
   if (!options.keep) await rm(options.folder, { recursive: true, force: true });
 }
 
+/** A run that is stopped has what was measured by then. */
 function save(report: object): void {
+  if (options.quick && options.json === null) return;
   const results = fileURLToPath(new URL('results', import.meta.url));
   const file = options.json ?? join(results, `${origin.date}-${options.shape}.json`);
   mkdirSync(dirname(file), { recursive: true });

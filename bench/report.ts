@@ -40,6 +40,8 @@ export interface DtypeReport {
   /** Peaks of processes that load a model and train two steps. */
   readonly training: readonly TrainingMemory[];
 }
+/** A piece of a dtype's report that has just been measured. */
+export type Measured = Partial<Omit<DtypeReport, 'parts'>> & { readonly part?: TimedPart };
 export type StartRounds = NonNullable<DtypeReport['start']>;
 
 export interface TrainingMemory extends Memory {
@@ -80,19 +82,20 @@ export function timed(part: Part, timings: Timings): TimedPart {
   };
 }
 
-/** Prints what was measured in one dtype. */
-export function printDtype(shape: string, dtype: Dtype, report: DtypeReport): void {
-  const title = `${shape}, random weights in ${dtype}`;
-  const agreed =
-    report.agreement === null
-      ? []
-      : [`both sides read the same residuals to a cosine of ${report.agreement.toFixed(6)} or more`];
+export function printTitle(shape: string, dtype: Dtype): void {
+  console.log(`\n${shape}, random weights in ${dtype}`);
+}
+
+/** Prints one piece of a dtype's report. */
+export function printMeasured({ agreement, part, start, latency, training }: Measured): void {
   const blocks = [
-    [title, ...agreed].join('\n'),
-    ...report.parts.flatMap((part) => [variantTable(part), comparisonTable(part)]),
-    ...(report.start === null ? [] : [startTable(report.start)]),
-    ...(report.latency === null ? [] : [latencyTable(report.latency)]),
-    ...(report.training.length === 0 ? [] : [trainingTable(report.training)]),
+    ...(agreement === undefined || agreement === null
+      ? []
+      : [`both sides read the same residuals to a cosine of ${agreement.toFixed(6)} or more`]),
+    ...(part === undefined ? [] : [variantTable(part), comparisonTable(part)]),
+    ...(start === undefined || start === null ? [] : [startTable(start)]),
+    ...(latency === undefined || latency === null ? [] : [latencyTable(latency)]),
+    ...(training === undefined ? [] : [trainingTable(training)]),
   ];
   console.log(`\n${blocks.join('\n\n')}`);
 }

@@ -21,9 +21,11 @@ import { prefillPart } from './prefill.ts';
 import { loadProducts, type Products, type Settings } from './products.ts';
 import {
   type DtypeReport,
+  type Measured,
   type Origin,
-  printDtype,
+  printMeasured,
   printOrigin,
+  printTitle,
   type Report,
   type StartRounds,
   timed,
@@ -37,35 +39,40 @@ const startRounds = 3;
 /** Rows and steps beside which timers are watched. */
 const latencyWork = ['16', '64'] as const;
 
-/** Runs every wanted part, printing as it goes. */
-export async function runParts(origin: Origin, options: BenchOptions): Promise<Report> {
+/** Runs every wanted part; prints each as soon as it has been measured, and saves what there is by then. */
+export async function runParts(
+  origin: Origin,
+  options: BenchOptions,
+  save: (report: Report) => void,
+): Promise<void> {
   const folder = await writeModel(options);
   const peer =
     options.peer === null || !(isTimed(options) || options.only.includes('lora'))
       ? null
       : await startPeer(options.peer, folder, options.threads);
-  const dtypes: Partial<Record<Dtype, DtypeReport>> = {};
+  const { shape, threads, rounds, purpose, block } = options;
+  const found: Partial<Record<Dtype, DtypeReport>> = {};
+  const settings = { shape, threads, rounds, purpose, block, peer: peer?.version ?? null };
+  const report: Report = { ...origin, ...settings, dtypes: found };
   try {
     for (const dtype of options.dtype) {
-      dtypes[dtype] = await runDtype(folder, dtype, peer, options);
-      printDtype(options.shape, dtype, dtypes[dtype]);
+      printTitle(shape, dtype);
+      found[dtype] = { agreement: null, parts: [], start: null, latency: null, training: [] };
+      for await (const measured of measure(folder, dtype, peer, options)) {
+        printMeasured(measured);
+        found[dtype] = withMeasured(found[dtype], measured);
+        save(report);
+      }
     }
   } finally {
     peer?.close();
   }
-  const { shape, threads, rounds, purpose, block } = options;
-  const report: Report = {
-    ...origin,
-    shape,
-    threads,
-    rounds,
-    purpose,
-    block,
-    peer: peer?.version ?? null,
-    dtypes,
-  };
   printOrigin(report);
-  return report;
+}
+
+function withMeasured(report: DtypeReport, measured: Measured): DtypeReport {
+  const { part, ...rest } = measured;
+  return { ...report, ...rest, parts: [...report.parts, ...(part === undefined ? [] : [part])] };
 }
 
 async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
@@ -90,41 +97,41 @@ function trainMethods({ only }: BenchOptions, dtype: Dtype): TrainMethod[] {
   );
 }
 
-async function runDtype(
+/** Each piece of a dtype's report, when it is there. */
+async function* measure(
   folder: string,
   dtype: Dtype,
   peer: Peer | null,
   options: BenchOptions,
-): Promise<DtypeReport> {
+): AsyncGenerator<Measured> {
   const { threads, purpose, block: blockSize, only } = options;
   const settings: Settings = { threads, purpose, dtype, blockSize };
-  const wants = (name: BenchOptions['only'][number]): boolean => only.includes(name);
-  const found: { parts: DtypeReport['parts'][number][]; agreement: number | null } = {
-    parts: [],
-    agreement: null,
-  };
-  if (isTimed(options)) {
-    note(`${dtype}: loading`);
-    const longest = Math.max(decodePrompt + options.steps, extractWork.prompt + 2 * options.steps);
-    const context = Math.max(2 * options.tokens, longest + 2);
-    const model = await loadModel(folder, { ...settings, context });
-    const products = await loadProducts(model.checkpoint, settings);
-    try {
-      if (peer !== null) found.agreement = await agreement(peer, model, 64);
-      for (const part of partsOf(model, products, peer, options)) found.parts.push(await time(part, options));
-    } finally {
-      await model.close();
-      await products.close();
-    }
-  }
+  if (isTimed(options)) yield* timeEngine(folder, settings, peer, options);
   const methods = trainMethods(options, dtype);
-  for (const method of methods) found.parts.push(await timeTraining(folder, method, peer, settings, options));
-  return {
-    ...found,
-    training: await measureTraining(folder, methods, settings),
-    start: wants('start') ? await measureStart(folder, settings, options) : null,
-    latency: wants('latency') ? await measureLatency(folder, settings) : null,
-  };
+  for (const method of methods) yield { part: await timeTraining(folder, method, peer, settings, options) };
+  if (methods.length > 0) yield { training: await measureTraining(folder, methods, settings) };
+  if (only.includes('start')) yield { start: await measureStart(folder, settings, options) };
+  if (only.includes('latency')) yield { latency: await measureLatency(folder, settings) };
+}
+
+async function* timeEngine(
+  folder: string,
+  settings: Settings,
+  peer: Peer | null,
+  options: BenchOptions,
+): AsyncGenerator<Measured> {
+  note(`${settings.dtype}: loading`);
+  const longest = Math.max(decodePrompt + options.steps, extractWork.prompt + 2 * options.steps);
+  const context = Math.max(2 * options.tokens, longest + 2);
+  const model = await loadModel(folder, { ...settings, context });
+  const products = await loadProducts(model.checkpoint, settings);
+  try {
+    if (peer !== null) yield { agreement: await agreement(peer, model, 64) };
+    for (const part of partsOf(model, products, peer, options)) yield { part: await time(part, options) };
+  } finally {
+    await model.close();
+    await products.close();
+  }
 }
 
 function partsOf(
