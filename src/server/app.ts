@@ -5,6 +5,7 @@ import { HttpFailure, toFailure } from './failure.ts';
 import { admit } from './guard.ts';
 import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
+import { monitorPaths } from './monitor-routes.ts';
 import { type LogEntry, type Notes, type ServerContext, watchRequests } from './request-log.ts';
 import { registerRoutes } from './routes.ts';
 import type { ServerSettings } from './settings.ts';
@@ -45,6 +46,7 @@ export function createApp(settings: ServerSettings, log: (entry: LogEntry) => vo
   });
   addProtocol(app, new Handlers(settings, admission, metrics));
   addVectors(app, new VectorResources(settings.vectors, settings.limits));
+  addMonitor(app);
   addFacts(app, metrics);
   registerRoutes(app.openAPIRegistry);
   const document = app.getOpenAPI31Document({
@@ -85,6 +87,15 @@ function addVectors(app: App, vectors: VectorResources): void {
     await vectors.delete(c.req.param('name'));
     return c.json({ name: c.req.param('name'), deleted: true });
   });
+}
+
+function addMonitor(app: App): void {
+  for (const path of monitorPaths)
+    app.all(path, () => {
+      throw new HttpFailure(404, 'this server keeps no conversations; start it with --store', {
+        code: 'no_store',
+      });
+    });
 }
 
 function addFacts(app: App, { registry }: Metrics): void {

@@ -60,10 +60,11 @@ function checkOrigin({ headers }: Request, hosts: readonly string[]): void {
   });
 }
 
-/** What is put is bytes; everything else that has a body is JSON. Neither comes packed, which could grow without bound. */
-function checkType({ method, headers }: Request): void {
+/** Vectors are put as bytes; everything else that has a body is JSON. Neither comes packed, which could grow without bound. */
+function checkType({ method, headers, url }: Request): void {
   if (method !== 'POST' && method !== 'PUT' && method !== 'PATCH') return;
-  const wanted = method === 'PUT' ? 'application/octet-stream' : 'application/json';
+  const bytes = method === 'PUT' && !new URL(url).pathname.startsWith('/persona/policies/');
+  const wanted = bytes ? 'application/octet-stream' : 'application/json';
   const encoding = headers.get('content-encoding') ?? 'identity';
   if (encoding.toLowerCase() !== 'identity')
     throw new HttpFailure(

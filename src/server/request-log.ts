@@ -73,6 +73,7 @@ const routes: readonly RegExp[] = [
   /^\/v1\/(?:chat\/completions|completions|activations)$/,
   /^\/v1\/models(?=\/|$)/,
   /^\/persona\/(?:capabilities$|vectors(?=\/|$))/,
+  /^\/persona\/(?:alerts$|events$|monitor\/summary$|(?:conversations|policies)(?=\/|$))/,
 ];
 
 /** Paths are whatever somebody makes up: a label for each of ours, and one for all others. */

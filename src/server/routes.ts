@@ -1,17 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import * as api from './api.ts';
+import { registerMonitorRoutes } from './monitor-routes.ts';
+import { answer, json, named, token } from './route-parts.ts';
 
-const json = (schema: z.ZodType) => ({ content: { 'application/json': { schema } } });
-const failure = { ...json(api.errorBody), description: 'OpenAI error object' };
-const answer = (schema: z.ZodType, description: string) => ({
-  200: { ...json(schema), description },
-  400: failure,
-  401: failure,
-  403: failure,
-  404: failure,
-  429: failure,
-  503: failure,
-});
 /** Of a stream the schema is that of one event's data. */
 const streamed = (schema: z.ZodType, chunk: z.ZodType, description: string) => ({
   ...answer(schema, description),
@@ -20,8 +11,6 @@ const streamed = (schema: z.ZodType, chunk: z.ZodType, description: string) => (
     content: { 'application/json': { schema }, 'text/event-stream': { schema: chunk } },
   },
 });
-const named = { params: z.object({ name: z.string() }) };
-const token = z.object({ 'x-persona-token': z.string() });
 
 /** Describes every route, from the schemas that requests are checked by. */
 export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
@@ -82,4 +71,5 @@ export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     request: { ...named, headers: token },
     responses: answer(api.deletedVector, 'Deleted'),
   });
+  registerMonitorRoutes(registry);
 }
