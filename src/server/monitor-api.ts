@@ -116,12 +116,9 @@ const policyBody = {
     layer: z.int().min(1).exactOptional(),
     pooling: z.string().exactOptional(),
   }),
-  reading: z
-    .enum(['mean', 'before'])
-    .exactOptional()
-    .openapi({
-      description: 'What of a turn is judged: the mean of the reply (default), or the state before it',
-    }),
+  reading: z.enum(['mean', 'before']).exactOptional().openapi({
+    description: 'What of a turn is judged: the mean of the reply (default), or the state before it',
+  }),
   rules: z.array(rule).min(1).max(8),
   action,
   cap: z
