@@ -1,7 +1,7 @@
 /** Alternating rounds and their statistics. */
 
 import { medianSorted, quantileSorted } from 'simple-statistics';
-import type { Variant } from './part.ts';
+import type { Part } from './part.ts';
 
 /** Seconds of every round, by variant; index = round, so that variants of one round can be paired. */
 export type Timings = ReadonlyMap<string, readonly number[]>;
@@ -16,19 +16,19 @@ export interface Summary {
 }
 
 /**
- * Runs every variant once a round, beginning with another one each round, after one round that does not count.
+ * Runs every variant once a round, beginning with another one each round, after rounds that do not count (0 and below).
  * A drift of the machine (heat, a neighbour) then meets all variants alike.
  */
 export async function alternate(
-  variants: readonly Variant[],
+  { variants, warmUps = 1 }: Part,
   rounds: number,
   onRound: (round: number) => void,
 ): Promise<Timings> {
   const seconds = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 1 - warmUps; round <= rounds; round++) {
     onRound(round);
     for (let i = 0; i < variants.length; i++) {
-      const { name, run } = variants[(round + i) % variants.length]!;
+      const { name, run } = variants[(round + warmUps + i) % variants.length]!;
       const started = performance.now();
       const taken = (await run()) ?? (performance.now() - started) / 1000;
       if (round > 0) seconds.get(name)!.push(taken);

@@ -26,6 +26,8 @@ export interface Part {
   readonly title: string;
   /** What `tokens` of its variants counts instead, in the plural. */
   readonly unit?: string;
+  /** Rounds before those that count; default 1. */
+  readonly warmUps?: number;
   readonly variants: readonly Variant[];
   readonly comparisons: readonly Comparison[];
 }

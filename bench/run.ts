@@ -151,9 +151,9 @@ function partsOf(
 }
 
 async function time(part: Part, { rounds }: BenchOptions): Promise<DtypeReport['parts'][number]> {
-  const timings = await alternate(part.variants, rounds, (round) =>
+  const timings = await alternate(part, rounds, (round) =>
     note(
-      `${part.title}: ${round === 0 ? `warming up ${part.variants.length} variants` : `round ${round} of ${rounds}`}`,
+      `${part.title}: ${round <= 0 ? `warming up ${part.variants.length} variants` : `round ${round} of ${rounds}`}`,
     ),
   );
   return timed(part, timings);

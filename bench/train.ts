@@ -72,6 +72,8 @@ export async function trainPart(
   );
   const part: Part = {
     title: `${method === 'lora' ? `LoRA of rank ${trainWork.rank}` : 'all weights'}, a step of ${trainWork.rows} × ${trainWork.tokens} tokens`,
+    // The runtime sees in the first run what memory a step needs, and takes it in the second.
+    warmUps: 2,
     variants: [
       variant(productsName, whole(ceiling)),
       variant(

@@ -124,9 +124,12 @@ function lossSeeds(
     g.output(stepNames.penalty, penalty.value);
   }
   if (plan.kl !== 0) {
-    const logProbs = g.scope('base', () => g.logSoftmax(base.logits(baseLayers.at(-1)!), -1));
-    kl = { logProbs, kl: plan.kl };
-    g.output(stepNames.kl, klOf(g, logProbs, loss.logProbs));
+    const [probs, logProbs] = g.scope('base', () => {
+      const logits = base.logits(baseLayers.at(-1)!);
+      return [g.softmax(logits, -1), g.logSoftmax(logits, -1)];
+    });
+    kl = { probs, kl: plan.kl };
+    g.output(stepNames.kl, klOf(g, { probs, logProbs }, loss.logProbs));
   }
   return [...seeds, { value: pass.logits, gradient: logitGradient(g, loss, tokens.targets, shares, kl) }];
 }

@@ -6,6 +6,8 @@ export interface TokenLoss {
   /** −log p of each query's target, `[query]`. */
   readonly nll: Value;
   /** `[query, vocabulary]`. */
+  readonly logits: Value;
+  /** `[query, vocabulary]`. */
   readonly logProbs: Value;
 }
 
@@ -13,5 +15,5 @@ export interface TokenLoss {
 export function tokenLoss(g: GraphBuilder, logits: Value, targets: Value): TokenLoss {
   const logProbs = g.logSoftmax(logits, -1);
   const picked = g.gatherRows(logProbs, g.unsqueeze(targets, [1])); // [query, 1]
-  return { nll: g.neg(g.squeeze(picked, [1])), logProbs };
+  return { nll: g.neg(g.squeeze(picked, [1])), logits, logProbs };
 }

@@ -1,6 +1,6 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { EditFeeds } from '../engine/edit-feeds.ts';
-import { openSession, floatData, runSession } from '../engine/session.ts';
+import { openSession, runInto } from '../engine/session.ts';
 import type { Pooling } from '../engine/types.ts';
 import { DataError, EngineError, StoreError, UsageError } from '../errors.ts';
 import { dropoutFeeds, type DropoutPlan } from './dropout.ts';
@@ -41,7 +41,8 @@ export class GraphTrainer implements Trainer {
   /** Gradients of the step so far, index = parameter; the graph adds to them in place. */
   private readonly gathered: readonly Float32Array[];
   private readonly fixedFeeds: Record<string, Tensor>;
-  private readonly fetches: Record<string, Tensor | null>;
+  /** Where the graph writes the gathered gradients: over what they were. */
+  private readonly gatheredOutputs: Record<string, Tensor>;
   private session: InferenceSession | null = null;
   private steps = 0;
   private isOpen = true;
@@ -64,12 +65,7 @@ export class GraphTrainer implements Trainer {
       ...parameterFeeds(parameters),
       ...model.frozen.feeds(),
     };
-    this.fetches = {
-      ...bound(stepNames.next),
-      [stepNames.nll]: null,
-      ...(plan.kl === 0 ? {} : { [stepNames.kl]: null }),
-      ...(plan.penalty === null ? {} : { [stepNames.penalty]: null }),
-    };
+    this.gatheredOutputs = bound(stepNames.next);
   }
 
   accumulate(rows: readonly TrainingRow[], scale: number): Promise<MicroBatchResult> {
@@ -150,11 +146,14 @@ export class GraphTrainer implements Trainer {
     this.session ??= await openSession(buildStepGraph(model, plan), {
       threads: this.parts.threads,
       packed: false,
+      into: true,
     });
-    const results = await runSession(this.session, this.stepFeeds(lines, queries, scale), this.fetches);
-    const penalties = this.penalties(results, queries, scale);
+    const losses = this.makeLosses(lines, queries);
+    const outputs = { ...this.gatheredOutputs, ...lossTensors(losses, lines) };
+    await runInto(this.session, this.stepFeeds(lines, queries, scale), outputs);
+    const penalties = this.penalties(losses, queries, scale);
     return {
-      ...sumLosses(queries, floatData(results[stepNames.nll]), rows.length),
+      ...sumLosses(queries, losses.nll, rows.length),
       tokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
       ...(Object.keys(penalties).length === 0 ? {} : { penalties }),
     };
@@ -173,22 +172,26 @@ export class GraphTrainer implements Trainer {
     };
   }
 
+  /** What the graph tells of a step beside its gradients. */
+  private makeLosses(lines: Lines, queries: readonly Query[]): StepLosses {
+    const { plan } = this.parts;
+    return {
+      nll: new Float32Array(queries.length),
+      kl: plan.kl === 0 ? null : new Float32Array(queries.length),
+      penalty: plan.penalty === null ? null : new Float32Array(lines.count * lines.length),
+    };
+  }
+
   /** Summed like the loss, weight times value: the graph's are shares of the whole batch already. */
   private penalties(
-    results: InferenceSession.OnnxValueMapType,
+    { kl, penalty }: StepLosses,
     queries: readonly Query[],
     scale: number,
   ): Record<string, number> {
-    const { plan } = this.parts;
     const found: Record<string, number> = {};
-    if (plan.penalty !== null) {
-      const values = floatData(results[stepNames.penalty]);
-      found['penalty'] = values.reduce((sum, value) => sum + value, 0) * scale;
-    }
-    if (plan.kl !== 0) {
-      const values = floatData(results[stepNames.kl]);
-      found['kl'] = queries.reduce((sum, { weight }, i) => sum + plan.kl * weight * values[i]!, 0);
-    }
+    if (penalty !== null) found['penalty'] = penalty.reduce((sum, value) => sum + value, 0) * scale;
+    if (kl !== null)
+      found['kl'] = queries.reduce((sum, { weight }, i) => sum + this.parts.plan.kl * weight * kl[i]!, 0);
     return found;
   }
 
@@ -219,6 +222,21 @@ export class GraphTrainer implements Trainer {
 }
 
 /** `[batch, position]`: the share of each token in the loss, where it is read. */
+/** By token: −log p and KL `[query]`, and the penalty `[line, position]`; null what the plan has not. */
+interface StepLosses {
+  readonly nll: Float32Array;
+  readonly kl: Float32Array | null;
+  readonly penalty: Float32Array | null;
+}
+
+function lossTensors({ nll, kl, penalty }: StepLosses, { count, length }: Lines): Record<string, Tensor> {
+  return {
+    [stepNames.nll]: new Tensor('float32', nll, [nll.length]),
+    ...(kl === null ? {} : { [stepNames.kl]: new Tensor('float32', kl, [kl.length]) }),
+    ...(penalty === null ? {} : { [stepNames.penalty]: new Tensor('float32', penalty, [count, length]) }),
+  };
+}
+
 function tokenWeights(lines: Lines, scale: number): Tensor {
   const weights = new Float32Array(lines.count * lines.length);
   for (const { row, line, start } of lines.rows) {
