@@ -5,7 +5,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { LoadOptions } from '../src/engine/model.ts';
 import {
   isQuantised,
-  loadQuantisedWeights,
+  prepareWeights,
   type QuantisedOrPlainSource,
   type QuantisedSource,
 } from '../src/engine/quantised-weights.ts';
@@ -64,8 +64,8 @@ async function weightsOf(
   checkpoint: Checkpoint,
   { dtype, blockSize, threads }: Settings,
 ): Promise<ModelWeights<QuantisedOrPlainSource>> {
-  if (dtype === 'fp32') return checkpoint.weights;
-  return loadQuantisedWeights(checkpoint, { bits: dtype === 'int8' ? 8 : 4, blockSize }, { threads });
+  const recipe = dtype === 'fp32' ? null : ({ bits: dtype === 'int8' ? 8 : 4, blockSize } as const);
+  return prepareWeights(checkpoint, recipe, { threads });
 }
 
 /**

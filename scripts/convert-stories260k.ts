@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { PersonaError, UsageError } from '../src/errors.ts';
 import { readSmallFile } from '../src/model/read-bytes.ts';
+import { tokenizerJson } from '../src/model/sentencepiece-json.ts';
 import { writeSafetensors } from '../src/model/safetensors-writer.ts';
 import { writeFailure, writeFileAtomically } from '../src/util/atomic-file.ts';
 import { readLlama2cModel, readLlama2cVocabulary } from './llama2c.ts';
 import type { Llama2cHeader } from './llama2c.ts';
-import { tokenizerConfig, tokenizerJson } from './sentencepiece-json.ts';
+import { sentencePieces, tokenizerConfig } from './llama2c-tokenizer.ts';
 
 const help = `Usage: tsx scripts/convert-stories260k.ts MODEL.bin VOCABULARY.bin [--out FOLDER]
 
@@ -33,13 +34,14 @@ const endId = 2;
 export async function convert(modelFile: string, vocabularyFile: string, out: string): Promise<string[]> {
   const { header, tensors } = readLlama2cModel(await readSmallFile(modelFile, maxInputBytes));
   const tokens = readLlama2cVocabulary(await readSmallFile(vocabularyFile, maxInputBytes), header.vocabSize);
+  const pieces = sentencePieces(tokens);
   await mkdir(out, { recursive: true }).catch((error: unknown) => {
     throw writeFailure(out, error);
   });
   const documents: Record<string, object> = {
     'config.json': modelConfig(header),
     'generation_config.json': { bos_token_id: beginId, eos_token_id: [beginId, endId] },
-    'tokenizer.json': tokenizerJson(tokens),
+    'tokenizer.json': tokenizerJson(pieces, { bos: pieces[beginId]!, prefixSpace: true }),
     'tokenizer_config.json': tokenizerConfig(header.maxPositions),
   };
   for (const [name, document] of Object.entries(documents)) {

@@ -8,7 +8,7 @@ import { isThere } from '../store/files.ts';
 import { cacheFiles } from '../store/weight-cache-check.ts';
 import { defined } from '../util/defined.ts';
 import type { CountedStep, Estimate } from './estimate.ts';
-import { quantisedBytes, type WeightForm, weightMemory } from '../engine/model-memory.ts';
+import { cachedBytes, type WeightForm, weightMemory } from '../engine/model-memory.ts';
 
 /** A row to be generated: its prompt, and what tells prompts apart that are run in ways of their own. */
 export interface PlannedRow {
@@ -85,7 +85,7 @@ export async function weightsToQuantise(
   form: Pick<WeightForm, 'dtype' | 'blockSize'>,
   root: string = cacheFolder(),
 ): Promise<Estimate['disk']['files']> {
-  const bytes = quantisedBytes(checkpoint, form);
+  const bytes = cachedBytes(checkpoint, form);
   if (bytes === null) return [];
   const fingerprint = await checkpointFingerprint(checkpoint);
   const folder = weightCacheFolder(root, checkpoint.id, fingerprint, precisionOf(defined(form)));

@@ -2,13 +2,15 @@ import { stat } from 'node:fs/promises';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { RopeScaling } from '../model/config.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
-import { type WeightDtype, type WeightSource, weightSources } from '../model/weights.ts';
+import { type StoredDtype, type WeightSource, weightSources } from '../model/weights.ts';
 import { elements, weightMemory } from '../engine/model-memory.ts';
 
 /** What a checkpoint is, read without loading a weight. Sizes are in bytes. */
 export interface ModelFacts {
   readonly id: string;
   readonly folder: string;
+  /** The GGUF file that is the model; null for a folder in Hugging Face layout. */
+  readonly file: string | null;
   /** Commit of the Hub snapshot, where the folder is one. */
   readonly revision: string | null;
   /** `model_type` of config.json. */
@@ -29,7 +31,7 @@ export interface ModelFacts {
   /** Blocks that see only so many tokens back; empty where every block sees all. */
   readonly windows: readonly { readonly block: number; readonly tokens: number }[];
   /** Parameters by how they are stored. */
-  readonly dtypes: Readonly<Partial<Record<WeightDtype, number>>>;
+  readonly dtypes: Readonly<Partial<Record<StoredDtype, number>>>;
   readonly weightFiles: number;
   readonly sizeOnDisk: number;
   /** Tensors of the files that the model has no use for. */
@@ -63,6 +65,7 @@ export async function inspect(model: string): Promise<ModelFacts> {
   return {
     id: checkpoint.id,
     folder: checkpoint.folder,
+    file: checkpoint.file,
     revision: checkpoint.revision,
     family: config.modelType,
     parameters,
@@ -94,8 +97,8 @@ export async function inspect(model: string): Promise<ModelFacts> {
   };
 }
 
-function parametersByDtype(sources: readonly WeightSource[]): Partial<Record<WeightDtype, number>> {
-  const counts: Partial<Record<WeightDtype, number>> = {};
+function parametersByDtype(sources: readonly WeightSource[]): Partial<Record<StoredDtype, number>> {
+  const counts: Partial<Record<StoredDtype, number>> = {};
   for (const source of sources) counts[source.dtype] = (counts[source.dtype] ?? 0) + elements(source);
   return counts;
 }

@@ -208,6 +208,15 @@ describe('what pull refuses', () => {
     await expect(run()).rejects.toThrow(/got "pytorch_model\.bin"; choose a repository/);
   });
 
+  it('a repository of GGUF files, of which one is to be named', async () => {
+    const { run } = await pullScene({
+      files: { 'README.md': 'r', 'm-q4.gguf': Buffer.from('x'), 'm-q8.gguf': Buffer.from('y') },
+    });
+    await expect(run()).rejects.toThrow(/name one GGUF file with --allow "m-q4\.gguf"/);
+    const { files } = await run({ allow: ['m-q8.gguf'] });
+    expect(files!.map(({ path }) => path)).toEqual(['m-q8.gguf']);
+  });
+
   it('a download that the disk has no room for', async () => {
     const { run, blobs, fileRequests } = await pullScene();
     await expect(run({ freeBytes: () => Promise.resolve(1000) })).rejects.toThrow(

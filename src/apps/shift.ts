@@ -111,8 +111,9 @@ type Tuned = { readonly kind: 'adapter' } | { readonly kind: 'model'; readonly c
 
 /** Whether it is an adapter or a model; a model has to be of the base's shape. */
 async function openTuned(path: string, base: Checkpoint): Promise<Tuned> {
-  const { folder } = await findModelFolder(path);
-  if ((await pathKind(join(folder, 'adapter_config.json'))) === 'file') return { kind: 'adapter' };
+  const { folder, file } = await findModelFolder(path);
+  if (file === null && (await pathKind(join(folder, 'adapter_config.json'))) === 'file')
+    return { kind: 'adapter' };
   const checkpoint = await loadCheckpoint(path);
   const { layers, width } = checkpoint.config;
   if (layers === base.config.layers && width === base.config.width) return { kind: 'model', checkpoint };

@@ -5,7 +5,7 @@ import { SHIPPED_MODEL, shippedModelFolder } from '../store/shipped-model.ts';
 /** `[model]`: the one that ships where none is named. */
 export const modelArgument = new Argument(
   '[model]',
-  'folder, or owner/name in the Hugging Face cache',
+  'folder, GGUF file, or owner/name in the Hugging Face cache',
 ).default(shippedModelFolder(), `${SHIPPED_MODEL}, which ships`);
 
 /** `--dtype`: how the weights are held. */

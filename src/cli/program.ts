@@ -36,7 +36,7 @@ import { guardStreams } from './terminal.ts';
 
 const description = `Finds the direction of a character trait in a language model, and steers by it.
 
-MODEL is a folder in Hugging Face layout, or owner/name[@revision] in the local Hugging Face cache.
+MODEL is a folder in Hugging Face layout, a GGUF file, or owner/name[@revision] in the local Hugging Face cache.
 Results go to standard output, everything else to standard error.
 Exit codes: 0 done, 2 a bad input (one sentence says which), 3 an alert (monitor --fail-on-alert), 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
 

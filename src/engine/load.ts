@@ -5,12 +5,12 @@ import { scoreContinuations } from './continuations.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
-import { loadQuantisedWeights, recipeName, type WeightRecipe } from './quantised-weights.ts';
+import { prepareWeights, recipeName, type WeightRecipe } from './quantised-weights.ts';
 import { Scheduler } from './scheduler.ts';
-import { Runtime, type RuntimeWeights } from './runtime.ts';
+import { Runtime } from './runtime.ts';
 
 /**
- * Loads a model from a folder in Hugging Face layout, or `owner/name[@revision]` from the local Hub cache.
+ * Loads a model from a folder in Hugging Face layout, a GGUF file, or `owner/name[@revision]` from the local Hub cache.
  * @throws ModelError, ParseError or UsageError where the folder cannot be run, saying why.
  */
 export async function loadModel(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
@@ -27,7 +27,10 @@ export async function loadFromCheckpoint(
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
   checkLoadOptions(checkpoint, options);
-  const runtime = await Runtime.create(checkpoint, await prepareWeights(checkpoint, options), options);
+  const recipe = recipeOf(options);
+  const { threads, onNotice } = options;
+  const weights = await prepareWeights(checkpoint, recipe, { threads, onNotice });
+  const runtime = await Runtime.create(checkpoint, { weights, recipe }, options);
   const scheduler = new Scheduler(runtime);
   return {
     checkpoint,
@@ -39,17 +42,9 @@ export async function loadFromCheckpoint(
   };
 }
 
-async function prepareWeights(checkpoint: Checkpoint, options: LoadOptions): Promise<RuntimeWeights> {
-  const recipe = recipeOf(options);
-  if (recipe === null) return { weights: checkpoint.weights, recipe };
-  const { threads, onNotice } = options;
-  return { weights: await loadQuantisedWeights(checkpoint, recipe, { threads, onNotice }), recipe };
-}
-
 /** What a model that is loaded with `options` runs in; see `LanguageModel.precision`. */
 export function precisionOf(options: Pick<LoadOptions, 'dtype' | 'blockSize'>): string {
-  const recipe = recipeOf(options);
-  return recipe === null ? 'fp32' : recipeName(recipe);
+  return recipeName(recipeOf(options));
 }
 
 function recipeOf({ dtype = 'fp32', blockSize = 32 }: LoadOptions): WeightRecipe | null {

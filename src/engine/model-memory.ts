@@ -1,5 +1,5 @@
 import type { Dtype } from './model.ts';
-import { planQuantisation } from './quantise-plan.ts';
+import { planQuantisation, type QuantisePlan } from './quantise-plan.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { projections, type WeightSource, weightSources } from '../model/weights.ts';
 
@@ -14,19 +14,27 @@ export interface WeightForm {
 /** Bytes of memory that the engine holds of a model's weights, beside its code and the batch in hand. */
 export function weightMemory(checkpoint: Checkpoint, form: WeightForm): number {
   const parameters = sum(weightSources(checkpoint.weights).map(elements));
-  const cached = quantisedBytes(checkpoint, form);
-  if (cached === null) return (form.purpose === 'generate' ? 8 : 4) * parameters;
+  const { dtype = 'fp32' } = form;
+  if (dtype === 'fp32') return (form.purpose === 'generate' ? 8 : 4) * parameters;
   const { embedding } = checkpoint.weights;
-  return cached + (embedding.dtype === 'F32' ? 0 : embedding.byteLength);
+  const { outline, entries } = planCache(checkpoint, form);
+  return outline.fileLength + (entries.has(embedding.name) ? 0 : embedding.byteLength);
 }
 
-/** Bytes of the file that the cache keeps of quantised weights; null where none are quantised. */
-export function quantisedBytes(
+/** Bytes of the file that the cache keeps of a model's weights; null where they are read in the model's own files. */
+export function cachedBytes(
+  checkpoint: Pick<Checkpoint, 'weights'>,
+  form: Pick<WeightForm, 'dtype' | 'blockSize'>,
+): number | null {
+  const { outline, slices } = planCache(checkpoint, form);
+  return slices.length === 0 ? null : outline.fileLength;
+}
+
+function planCache(
   { weights }: Pick<Checkpoint, 'weights'>,
   { dtype = 'fp32', blockSize = 32 }: Pick<WeightForm, 'dtype' | 'blockSize'>,
-): number | null {
-  if (dtype === 'fp32') return null;
-  return planQuantisation(weights, { bits: dtype === 'int8' ? 8 : 4, blockSize }).outline.fileLength;
+): QuantisePlan {
+  return planQuantisation(weights, dtype === 'fp32' ? null : { bits: dtype === 'int8' ? 8 : 4, blockSize });
 }
 
 /** Numbers of a weight. */

@@ -39,7 +39,7 @@ export const dtypes = ['fp32', 'int8', 'int4'] as const;
 export type Dtype = (typeof dtypes)[number];
 
 export interface LoadOptions {
-  /** Default `fp32`. The others are quantised once into the package's cache; see `loadQuantisedWeights`. */
+  /** Default `fp32`. The others are quantised once into the package's cache; see `prepareWeights`. */
   readonly dtype?: Dtype;
   /** Weights of a row that share a scale, for `int8` and `int4`; default 32. */
   readonly blockSize?: 32 | 128;

@@ -65,7 +65,7 @@ describe.each(Object.entries(namedShapes))('the plan of %s', (_, shape) => {
       // Every row of every matrix is in one slice, and the embedding is stored only where it is wide.
       const seen = new Map<string, number>();
       for (const { source, rows, firstRow, format } of slices) {
-        const key = `${source.name} ${format === null ? 'F16' : 'quantised'}`;
+        const key = `${source.name} ${typeof format === 'string' ? format : 'quantised'}`;
         expect(firstRow).toBe(seen.get(key) ?? 0);
         seen.set(key, firstRow + rows);
       }
@@ -89,4 +89,39 @@ it('takes a row at a time where one is longer than a slice', () => {
   expect(slices.filter(({ source }) => source.name === '0.gate_proj').map(({ rows }) => rows)).toEqual([
     1, 1,
   ]);
+});
+
+/** The same as a GGUF file has it: matrices of Q8_0, and rows of q interleaved. */
+function inGguf(weights: ModelWeights<WeightSource>): ModelWeights<WeightSource> {
+  const blocks = (source: WeightSource): WeightSource => ({ ...source, dtype: 'Q8_0' });
+  const embedding = blocks(weights.embedding);
+  return {
+    ...weights,
+    embedding,
+    head: weights.head === weights.embedding ? embedding : blocks(weights.head),
+    blocks: weights.blocks.map((block) => ({
+      ...block,
+      projections: {
+        ...block.projections,
+        q_proj: { weight: { ...block.projections.q_proj.weight, interleavedHeads: 4 }, bias: null },
+        down_proj: { weight: blocks(block.projections.down_proj.weight), bias: null },
+      },
+    })),
+  };
+}
+
+it('keeps in plain numbers what the runtime cannot read in a GGUF file, and nothing else', () => {
+  const shape = { ...namedShapes.tiny, layers: 1 };
+  const kept = (weights: ModelWeights<WeightSource>, bits: 8 | null): string[] => {
+    const { slices } = planQuantisation(weights, bits === null ? null : { bits, blockSize: 32 });
+    return slices
+      .filter(({ format }) => bits === null || typeof format === 'string')
+      .map(({ source, format }) => `${source.name} ${typeof format === 'string' ? format : 'blocks'}`)
+      .toSorted();
+  };
+  const plain = outlineWeights(shape, 'BF16');
+  expect(kept(plain, null)).toEqual([]);
+  expect(kept(plain, 8)).toEqual([]);
+  expect(kept(inGguf(plain), null)).toEqual(['0.down_proj F32', '0.q_proj BF16', 'embedding F32']);
+  expect(kept(inGguf(plain), 8)).toEqual(['embedding F16']);
 });

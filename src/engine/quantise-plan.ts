@@ -1,16 +1,23 @@
 import { safetensorsHeader } from '../model/safetensors-writer.ts';
 import type { SafetensorsOutline, TensorOutline } from '../model/safetensors-writer.ts';
 import type { TensorEntry } from '../model/safetensors.ts';
-import { projections } from '../model/weights.ts';
-import type { ModelWeights, WeightSource } from '../model/weights.ts';
+import { isGgufBlockType } from '../model/gguf-types.ts';
+import {
+  isPlain,
+  type ModelWeights,
+  projections,
+  type WeightDtype,
+  type WeightSource,
+  weightSources,
+} from '../model/weights.ts';
 import type { FileSpan } from '../store/weight-cache-check.ts';
 import type { Slice } from './quantise-slice.ts';
 import { type BlockFormat, blocksPerRow, bytesPerBlock } from './quantise.ts';
 
-/** The cache's file for one model and recipe: its header, and the slices that fill it. */
+/** The cache's file for one model and recipe: its header, and the slices that fill it. Without slices none is needed. */
 export interface QuantisePlan {
   readonly outline: SafetensorsOutline;
-  /** By tensor name (`<weight>.q`, `<weight>.scales`, and the embedding's own). */
+  /** By tensor name: `<weight>.q` and `<weight>.scales`, or the name of a weight that is kept in plain numbers. */
   readonly entries: ReadonlyMap<string, TensorEntry>;
   /** In the order of the file; together they cover its data. */
   readonly slices: readonly Slice[];
@@ -23,16 +30,24 @@ export const partNames = {
 } as const;
 
 /**
- * Plans which tensors are quantised (every projection and the head) or stored as F16 (an embedding in F32), where they
- * lie, and in which slices they are made. It follows from shapes, dtypes and recipe alone.
+ * Plans which tensors are quantised (every projection and the head; none where `format` is null) and which are kept in
+ * plain numbers because the runtime cannot read, or should not hold, what the checkpoint's file has: blocks and interleaved
+ * rows of GGUF, and beside quantised weights an embedding that is not in 16 bits. It follows from shapes, dtypes and recipe
+ * alone.
  */
-export function planQuantisation(weights: ModelWeights<WeightSource>, format: BlockFormat): QuantisePlan {
-  const jobs = [
-    // A source that two roles share, such as a tied head's, is quantised once.
-    ...new Set(weights.blocks.flatMap((block) => projections.map((name) => block.projections[name].weight))),
-  ].map((source): Job => ({ source, format }));
-  jobs.push({ source: weights.head, format });
-  if (weights.embedding.dtype === 'F32') jobs.push({ source: weights.embedding, format: null });
+export function planQuantisation(
+  weights: ModelWeights<WeightSource>,
+  format: BlockFormat | null,
+): QuantisePlan {
+  const quantised = format === null ? [] : quantisedSources(weights);
+  const { embedding } = weights;
+  const jobs = quantised.map((source): Job => ({ source, format: format! }));
+  for (const source of weightSources(weights)) {
+    const isEmbedding = source === embedding;
+    if (quantised.includes(source) && !isEmbedding) continue;
+    const dtype = plainDtype(source, isEmbedding && format !== null);
+    if (dtype !== null) jobs.push({ source, format: dtype });
+  }
   const outline = safetensorsHeader(jobs.flatMap(outlineTensors));
   const entries = new Map(outline.entries.map((entry) => [entry.name, entry]));
   const slices = jobs.flatMap((job) =>
@@ -44,16 +59,30 @@ export function planQuantisation(weights: ModelWeights<WeightSource>, format: Bl
   return { outline, entries, slices };
 }
 
+/** A source that two roles share, such as a tied head's, is quantised once. */
+function quantisedSources(weights: ModelWeights<WeightSource>): WeightSource[] {
+  const blocks = weights.blocks.flatMap((block) => projections.map((name) => block.projections[name].weight));
+  return [...new Set([...blocks, weights.head])];
+}
+
+/** What a weight is kept as in the cache; null where the runtime reads it in the checkpoint's own file. */
+function plainDtype(source: WeightSource, asHalf: boolean): WeightDtype | null {
+  const { dtype } = source;
+  if (isGgufBlockType(dtype)) return asHalf ? 'F16' : 'F32';
+  if (asHalf && dtype === 'F32') return 'F16';
+  return isPlain(source) ? null : dtype;
+}
+
 /** Weights of a slice at most, unless a single row has more: 8 MB in float32. */
 export const SLICE_WEIGHTS = 2 ** 21;
 
 interface Job {
   readonly source: WeightSource;
-  readonly format: BlockFormat | null;
+  readonly format: BlockFormat | WeightDtype;
 }
 
 function outlineTensors({ source: { name, shape }, format }: Job): TensorOutline[] {
-  if (format === null) return [{ name, dtype: 'F16', shape }];
+  if (typeof format === 'string') return [{ name, dtype: format, shape }];
   const [rows, columns] = shape as readonly [number, number];
   const blocks = blocksPerRow(columns, format);
   return [
@@ -63,7 +92,7 @@ function outlineTensors({ source: { name, shape }, format }: Job): TensorOutline
 }
 
 function cutRows({ source, format }: Job, tensors: readonly TensorEntry[]): Slice[] {
-  const [rows, columns] = source.shape as readonly [number, number];
+  const [rows = 1, columns = 1] = source.shape;
   const step = Math.max(1, Math.floor(SLICE_WEIGHTS / columns));
   return Array.from({ length: Math.ceil(rows / step) }, (_, i): Slice => {
     const firstRow = i * step;

@@ -50,7 +50,7 @@ export async function quantiseSlices(
 
 /** Weights of a slice. */
 export function countWeights({ source, rows }: Slice): number {
-  return rows * source.shape[1]!;
+  return rows * (source.shape[1] ?? 1);
 }
 
 /** Each holds a slice several times over, some 16 MB: together at most 256 MB. */

@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { ModelError } from '../errors.ts';
-import { openFile } from '../model/read-bytes.ts';
-import { readFloats } from '../model/safetensors-content.ts';
-import type { WeightSource } from '../model/weights.ts';
+import { decodeNumbers, readRows } from '../model/read-weights.ts';
+import type { WeightDtype, WeightSource } from '../model/weights.ts';
 import type { FileSpan } from '../store/weight-cache-check.ts';
 import { encodeF16, LARGEST_HALF } from './quantise-half.ts';
 import { type BlockFormat, quantiseRows } from './quantise.ts';
+import { sameBlocks } from './same-blocks.ts';
 
 /** Some rows of one tensor: what is read, quantised, hashed and written at once. Plain data, so that it crosses threads. */
 export interface Slice {
   readonly source: WeightSource;
   readonly firstRow: number;
   readonly rows: number;
-  /** Null stores the rows as F16. */
-  readonly format: BlockFormat | null;
-  /** Where the results belong in the cache's file: the quantised rows and their scales, or the F16 rows alone. */
+  /** Blocks, or the plain numbers that the rows are stored as. */
+  readonly format: BlockFormat | WeightDtype;
+  /** Where the results belong in the cache's file: the quantised rows and their scales, or the plain rows alone. */
   readonly target: readonly FileSpan[];
 }
 
@@ -26,7 +26,7 @@ export interface Slice {
  * @throws ModelError for weights that the format cannot hold; the errors of reading and of writing files.
  */
 export async function quantiseSlice(slice: Slice, fileDescriptor: number): Promise<string> {
-  const parts = convert(slice, await readSlice(slice));
+  const parts = convert(slice, await readRows(slice.source, slice.firstRow, slice.rows));
   const hash = createHash('sha256');
   for (const [i, { offset }] of slice.target.entries()) {
     hash.update(parts[i]!);
@@ -35,24 +35,18 @@ export async function quantiseSlice(slice: Slice, fileDescriptor: number): Promi
   return hash.digest('hex');
 }
 
-async function readSlice({ source, firstRow, rows }: Slice): Promise<Float32Array> {
-  const { shape, dtype, byteLength, offset } = source;
-  const rowBytes = byteLength / shape[0]!;
-  const file = await openFile(source.file);
-  try {
-    const range = { offset: offset + firstRow * rowBytes, byteLength: rows * rowBytes };
-    return await readFloats(file, range, dtype);
-  } finally {
-    await file.handle.close();
+function convert({ source, firstRow, format }: Slice, stored: Uint8Array): readonly Uint8Array[] {
+  const { name, dtype } = source;
+  if (dtype === format) return [stored];
+  if (typeof format !== 'string') {
+    const same = sameBlocks(stored, dtype, format);
+    const origin = { name, firstRow };
+    const { q, scales } =
+      same ?? quantiseRows(decodeNumbers(stored, dtype), source.shape[1]!, format, origin);
+    return [q, new Uint8Array(scales.buffer)];
   }
-}
-
-function convert({ source, firstRow, format }: Slice, weights: Float32Array): readonly Uint8Array[] {
-  const columns = source.shape[1]!;
-  const { name } = source;
-  if (format === null) return [toHalves(weights, name)];
-  const { q, scales } = quantiseRows(weights, columns, format, { name, firstRow });
-  return [q, new Uint8Array(scales.buffer)];
+  const weights = decodeNumbers(stored, dtype);
+  return [format === 'F16' ? toHalves(weights, name) : new Uint8Array(weights.buffer)];
 }
 
 function toHalves(weights: Float32Array, name: string): Uint8Array {

@@ -15,7 +15,7 @@ import { projections } from '../model/weights.ts';
 import type { ModelWeights, WeightSource } from '../model/weights.ts';
 import { sha256 } from '../util/hash.ts';
 import { type BlockFormat, dequantiseRows, quantiseRows } from './quantise.ts';
-import { isQuantised, loadQuantisedWeights, type QuantiseOptions } from './quantised-weights.ts';
+import { isQuantised, prepareWeights, type QuantiseOptions } from './quantised-weights.ts';
 import type { QuantisedOrPlainSource, QuantisedSource, WeightLocation } from './quantised-weights.ts';
 
 const int8: BlockFormat = { bits: 8, blockSize: 32 };
@@ -55,12 +55,12 @@ describe.each([
     'BF16',
   ],
   ['tied F16 with head norms', int8, { family: 'qwen3' }, 'F16'],
-] as const)('loadQuantisedWeights of a %s model', (_, recipe, shape, dtype) => {
+] as const)('prepareWeights of a %s model', (_, recipe, shape, dtype) => {
   it('quantises every product and leaves the rest', async () => {
     const folder = await writeTinyModel({ shape, dtype, shardBytes: 8000 });
     try {
       const checkpoint = await loadCheckpoint(folder);
-      const weights = await loadQuantisedWeights(checkpoint, recipe, {
+      const weights = await prepareWeights(checkpoint, recipe, {
         cacheFolder: await temporaryFolder(),
       });
       const plain = checkpoint.weights;
@@ -98,7 +98,7 @@ describe.each([
   });
 });
 
-describe('loadQuantisedWeights', () => {
+describe('prepareWeights', () => {
   let checkpoint: Checkpoint;
   beforeAll(async () => {
     checkpoint = await loadCheckpoint(stories);
@@ -109,7 +109,7 @@ describe('loadQuantisedWeights', () => {
       [int8, 0.01],
       [int4, 0.12],
     ] as const) {
-      const weights = await loadQuantisedWeights(checkpoint, recipe, {
+      const weights = await prepareWeights(checkpoint, recipe, {
         cacheFolder: await temporaryFolder(),
       });
       const original = checkpoint.weights.blocks[2]!.projections.down_proj.weight;
@@ -122,7 +122,7 @@ describe('loadQuantisedWeights', () => {
   });
 
   it('keeps an F32 embedding as the nearest halves', async () => {
-    const weights = await loadQuantisedWeights(checkpoint, int8, { cacheFolder: await temporaryFolder() });
+    const weights = await prepareWeights(checkpoint, int8, { cacheFolder: await temporaryFolder() });
     const [halves, numbers] = await Promise.all([
       readWeight(weights.embedding as WeightSource),
       readWeight(checkpoint.weights.embedding),
@@ -144,20 +144,20 @@ describe('loadQuantisedWeights', () => {
       onNotice: (message) => notices.push(message),
       onProgress: (done, total) => progress.push([done, total]),
     };
-    const first = await loadQuantisedWeights(checkpoint, int8, options);
+    const first = await prepareWeights(checkpoint, int8, options);
     expect(notices).toEqual([
-      expect.stringMatching(/^Quantising stories260K to int8-block32 once, \d+ kB in "/),
+      expect.stringMatching(/^Writing the int8-block32 weights of stories260K once, \d+ kB in "/),
     ]);
     const total = progress.at(-1)![1];
     expect(progress.at(-1)).toEqual([total, total]);
-    expect(await loadQuantisedWeights(checkpoint, int8, options)).toEqual(first);
+    expect(await prepareWeights(checkpoint, int8, options)).toEqual(first);
     expect(notices).toHaveLength(1);
     const file = await weightsFile(root);
     const bytes = await readFile(file);
     const damaged = Uint8Array.from(bytes);
     damaged[(first.head as QuantisedSource).q.offset + 1000]! ^= 1;
     await writeFile(file, damaged);
-    expect(await loadQuantisedWeights(checkpoint, int8, options)).toEqual(first);
+    expect(await prepareWeights(checkpoint, int8, options)).toEqual(first);
     expect(notices[1]).toMatch(/are built again: piece \d+ of \d+ of their file is damaged\.$/);
     expect(sha256(await readFile(file))).toBe(sha256(bytes));
   });
@@ -172,9 +172,9 @@ describe('loadQuantisedWeights', () => {
     await writeFile(file, bytes);
     const other = await loadCheckpoint(copy);
     const files = [
-      await loadQuantisedWeights(checkpoint, int8, { cacheFolder: root }),
-      await loadQuantisedWeights(checkpoint, int4, { cacheFolder: root }),
-      await loadQuantisedWeights(other, int8, { cacheFolder: root }),
+      await prepareWeights(checkpoint, int8, { cacheFolder: root }),
+      await prepareWeights(checkpoint, int4, { cacheFolder: root }),
+      await prepareWeights(other, int8, { cacheFolder: root }),
     ].map(({ head }) => (head as QuantisedSource).q.file);
     expect(new Set(files).size).toBe(3);
     for (const name of files) expect(name).toMatch(/\/weights\/stories260K-[0-9a-f]{16}-int[48]-block\d+\//);
@@ -192,7 +192,7 @@ describe('loadQuantisedWeights', () => {
       const bytes = await readFile(file);
       bytes.writeFloatLE(value, offset + 4);
       await writeFile(file, bytes);
-      const attempt = loadQuantisedWeights(await loadCheckpoint(folder), int8, { cacheFolder: root });
+      const attempt = prepareWeights(await loadCheckpoint(folder), int8, { cacheFolder: root });
       await expect(attempt).rejects.toThrow(ModelError);
       await expect(attempt).rejects.toThrow(`${message} "${name}"`);
       expect(await readdir(dirname(await weightsFile(root)))).toEqual([]);
@@ -204,7 +204,7 @@ describe('loadQuantisedWeights', () => {
   it('stops when told to, leaving nothing', async () => {
     const root = await temporaryFolder();
     const stop = new AbortController();
-    const attempt = loadQuantisedWeights(checkpoint, int8, {
+    const attempt = prepareWeights(checkpoint, int8, {
       cacheFolder: root,
       signal: stop.signal,
       onProgress: () => stop.abort(),
@@ -218,10 +218,10 @@ describe('loadQuantisedWeights', () => {
 const script = (loader: string, checkpointModule: string): string => `
   let byWorkers = 0, slices = 0;
   process.on('worker', (worker) => worker.on('message', (answer) => { if (answer !== null) byWorkers++; }));
-  const { loadQuantisedWeights } = await import(${JSON.stringify(loader)});
+  const { prepareWeights } = await import(${JSON.stringify(loader)});
   const { loadCheckpoint } = await import(${JSON.stringify(checkpointModule)});
   const [model, cacheFolder, killAt] = process.argv.slice(2);
-  await loadQuantisedWeights(await loadCheckpoint(model), { bits: 8, blockSize: 32 }, {
+  await prepareWeights(await loadCheckpoint(model), { bits: 8, blockSize: 32 }, {
     cacheFolder,
     threads: 2,
     onProgress: () => { if (++slices === Number(killAt)) process.kill(process.pid, 'SIGKILL'); },
@@ -239,7 +239,7 @@ describe('worker threads', () => {
       dtype: 'BF16',
     });
     const root = await mkdtemp(join(tmpdir(), 'quantised-'));
-    await loadQuantisedWeights(await loadCheckpoint(model), int8, { cacheFolder: root, threads: 2 });
+    await prepareWeights(await loadCheckpoint(model), int8, { cacheFolder: root, threads: 2 });
     expected = sha256(await readFile(await weightsFile(root)));
     await rm(root, { recursive: true });
   });
@@ -288,7 +288,7 @@ describe('worker threads', () => {
     expect(left.filter((name) => /^\.weights\.safetensors\..*\.tmp$/.test(name))).toHaveLength(1);
     const notices: string[] = [];
     const onNotice = (message: string): void => void notices.push(message);
-    await loadQuantisedWeights(await loadCheckpoint(model), int8, { cacheFolder: root, onNotice });
+    await prepareWeights(await loadCheckpoint(model), int8, { cacheFolder: root, onNotice });
     expect(notices).toEqual([
       expect.stringContaining('are built again: a process ended while it wrote them.'),
     ]);

@@ -1,14 +1,18 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { resolveLinks } from '../model/read-bytes.ts';
-import { projections } from '../model/weights.ts';
+import type { TensorEntry } from '../model/safetensors.ts';
+import { isPlain, projections } from '../model/weights.ts';
 import type {
   BlockWeights,
   LinearWeights,
   ModelWeights,
+  PlainSource,
   Projection,
+  WeightDtype,
   WeightSource,
 } from '../model/weights.ts';
+import { ModelError } from '../errors.ts';
 import { cacheFolder, weightCacheFolder } from '../store/cache-folder.ts';
 import { openWeightCache } from '../store/weight-cache.ts';
 import { threadCount } from '../util/threads.ts';
@@ -44,7 +48,7 @@ export interface QuantisedSource {
 }
 
 /** A weight that is quantised, or one in plain numbers wherever they lie. */
-export type QuantisedOrPlainSource = QuantisedSource | WeightSource;
+export type QuantisedOrPlainSource = QuantisedSource | PlainSource;
 
 export function isQuantised(source: QuantisedOrPlainSource): source is QuantisedSource {
   return 'kind' in source;
@@ -55,22 +59,27 @@ export interface QuantiseOptions {
   readonly cacheFolder?: string | undefined;
   /** Worker threads, at most 16; default: PERSONA_THREADS in the environment, else the machine's cores. */
   readonly threads?: number | undefined;
-  /** Takes one line when the weights are quantised, saying why and where to. */
+  /** Takes one line when the cache is written, saying why and where to. */
   readonly onNotice?: ((message: string) => void) | undefined;
   /** Called while weights are quantised, with how many of them are done. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The recipe in file names, messages and manifests: `int8-block128`. */
-export function recipeName({ bits, blockSize }: WeightRecipe): string {
-  return `int${bits}-block${blockSize}`;
+/** The recipe in file names, messages and manifests: `int8-block128`; `fp32` for none. */
+export function recipeName(recipe: WeightRecipe | null): string {
+  return recipe === null ? 'fp32' : `int${recipe.bits}-block${recipe.blockSize}`;
 }
 
 /**
- * A checkpoint's weights with every projection of every block and the head quantised, from the cache, or into it the first
- * time. The head is quantised where it is tied to the embedding too. The embedding stays as it is in the user's file, or
- * as F16 in the cache where that has F32; norms and biases stay in the user's files.
+ * A checkpoint's weights as the runtime takes them, from the cache, or into it the first time. With a recipe every
+ * projection of every block and the head are quantised, the head also where it is tied to the embedding. The embedding stays
+ * as it is in the user's file, or as F16 in the cache where that has F32 or blocks; norms and biases stay in the user's
+ * files. Without a recipe all is plain: what the runtime cannot read in the user's files (blocks and interleaved rows of GGUF)
+ * is kept in the cache, blocks as F32, and of other checkpoints nothing is cached.
+ *
+ * GGUF's blocks of Q8_0, Q5_0 and Q4_0 become blocks of 32 of the same numbers where the recipe has bits enough; all else
+ * is quantised from the numbers that it stands for.
  *
  * Quantising reads and writes at most `SLICE_WEIGHTS` weights a thread at once, whatever the model's size. What is checked
  * of a cache that is there is said at `checkWeightCache`; one that is damaged, unfinished or made from other weights is
@@ -78,13 +87,14 @@ export function recipeName({ bits, blockSize }: WeightRecipe): string {
  *
  * @throws ModelError for a weight that is not finite; StoreError when the cache cannot be written; AbortError.
  */
-export async function loadQuantisedWeights(
-  checkpoint: Pick<Checkpoint, 'id' | 'folder' | 'weights' | 'weightFiles'>,
-  recipe: WeightRecipe,
+export async function prepareWeights(
+  checkpoint: Pick<Checkpoint, 'id' | 'folder' | 'file' | 'weights' | 'weightFiles'>,
+  recipe: WeightRecipe | null,
   options: QuantiseOptions = {},
 ): Promise<ModelWeights<QuantisedOrPlainSource>> {
   const { weights } = checkpoint;
   const plan = planQuantisation(weights, recipe);
+  if (plan.slices.length === 0) return placeWeights(weights, recipe, plan, '');
   const fingerprint = await checkpointFingerprint(checkpoint);
   const name = recipeName(recipe);
   const root = options.cacheFolder ?? cacheFolder();
@@ -120,35 +130,59 @@ function quantiseAll(
 
 function placeWeights(
   weights: ModelWeights<WeightSource>,
-  recipe: WeightRecipe,
+  recipe: WeightRecipe | null,
   { entries }: QuantisePlan,
   file: string,
 ): ModelWeights<QuantisedOrPlainSource> {
-  const locate = (name: string): WeightLocation => {
-    const { offset, byteLength } = entries.get(name)!;
-    return { file, offset, byteLength };
+  const locate = ({ offset, byteLength }: TensorEntry): WeightLocation => ({ file, offset, byteLength });
+  const plain = (source: WeightSource): PlainSource => {
+    const entry = entries.get(source.name);
+    if (entry !== undefined)
+      return { ...located(source), ...locate(entry), dtype: entry.dtype as WeightDtype };
+    if (isPlain(source)) return source;
+    throw new ModelError(`expected ${source.name} among the weights that were made plain, got none`);
   };
-  const quantised = (source: WeightSource): QuantisedSource => {
+  const matrix = (source: WeightSource): QuantisedOrPlainSource => {
+    if (recipe === null) return plain(source);
     const { name } = source;
     const shape = source.shape as readonly [number, number];
-    const [q, scales] = [locate(partNames.q(name)), locate(partNames.scales(name))];
-    return { kind: 'quantised', name, ...recipe, shape, q, scales };
+    const [q, scales] = [entries.get(partNames.q(name))!, entries.get(partNames.scales(name))!];
+    return { kind: 'quantised', name, ...recipe, shape, q: locate(q), scales: locate(scales) };
   };
-  const block = (plain: BlockWeights<WeightSource>): BlockWeights<QuantisedOrPlainSource> => ({
-    ...plain,
+  const embedding = plain(weights.embedding);
+  const isTied = weights.head === weights.embedding && recipe === null;
+  return {
+    embedding,
+    head: isTied ? embedding : matrix(weights.head),
+    finalNorm: plain(weights.finalNorm),
+    blocks: weights.blocks.map((block) => placeBlock(block, matrix, plain)),
+  };
+}
+
+function placeBlock(
+  block: BlockWeights<WeightSource>,
+  matrix: (source: WeightSource) => QuantisedOrPlainSource,
+  plain: (source: WeightSource) => PlainSource,
+): BlockWeights<QuantisedOrPlainSource> {
+  const optional = (source: WeightSource | null): PlainSource | null =>
+    source === null ? null : plain(source);
+  return {
+    attentionNorm: optional(block.attentionNorm),
+    mlpNorm: optional(block.mlpNorm),
+    attentionOutNorm: optional(block.attentionOutNorm),
+    mlpOutNorm: optional(block.mlpOutNorm),
+    queryNorm: optional(block.queryNorm),
+    keyNorm: optional(block.keyNorm),
     projections: Object.fromEntries(
       projections.map((name) => {
-        const { weight, bias } = plain.projections[name];
-        return [name, { weight: quantised(weight), bias }];
+        const { weight, bias } = block.projections[name];
+        return [name, { weight: matrix(weight), bias: optional(bias) }];
       }),
     ) as Record<Projection, LinearWeights<QuantisedOrPlainSource>>,
-  });
-  const { embedding } = weights;
-  return {
-    embedding:
-      embedding.dtype === 'F32' ? { ...embedding, dtype: 'F16', ...locate(embedding.name) } : embedding,
-    head: quantised(weights.head),
-    finalNorm: weights.finalNorm,
-    blocks: weights.blocks.map(block),
   };
+}
+
+/** What stays of a source that is kept elsewhere. */
+function located({ name, shape }: WeightSource): Pick<WeightSource, 'name' | 'shape'> {
+  return { name, shape };
 }

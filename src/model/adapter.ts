@@ -13,7 +13,7 @@ import type { SafetensorsHeader, TensorEntry } from './safetensors.ts';
 import { isFloatDtype, readFloats } from './safetensors-content.ts';
 import { projections } from './weights.ts';
 import type { Projection } from './weights.ts';
-import { ModelError } from '../errors.ts';
+import { ModelError, UsageError } from '../errors.ts';
 
 /** The two matrices that LoRA adds to one product: y = x Wᵀ + (x Aᵀ) Bᵀ. */
 export interface LoraPair {
@@ -74,7 +74,8 @@ export async function readAdapter(
   pathOrRepo: string,
   config: ModelConfig,
 ): Promise<{ readonly id: string; readonly pairs: readonly StoredPair[] }> {
-  const { folder, id } = await findModelFolder(pathOrRepo);
+  const { folder, file: gguf, id } = await findModelFolder(pathOrRepo);
+  if (gguf !== null) throw notAnAdapter(gguf);
   const configFile = await requireFile(folder, CONFIG_FILE);
   const weightsFile = await requireFile(folder, WEIGHTS_FILE);
   const adapterConfig = parseAdapterConfig(await readJsonObject(configFile, MAX_CONFIG_BYTES), configFile);
@@ -192,5 +193,12 @@ function untargeted(header: SafetensorsHeader, module: string): ModelError {
   return new ModelError(
     `"${header.file}": expected tensors of the modules that ${CONFIG_FILE} targets, got a pair for ${quoteName(module)}, which it does not; take both files from the same adapter.`,
     { details: { file: header.file, module } },
+  );
+}
+
+function notAnAdapter(path: string): UsageError {
+  return new UsageError(
+    `Expected a folder with an adapter in PEFT's layout, got the GGUF file "${path}"; name the folder that the adapter was trained into.`,
+    { details: { path } },
   );
 }

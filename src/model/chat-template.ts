@@ -63,9 +63,15 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | n
   const config = await readTokenizerConfig(folder);
   const file = join(folder, 'chat_template.jinja');
   const hasFile = (await pathKind(file)) !== null;
-  const source = hasFile ? await readTemplate(file) : templateOf(config);
-  if (source === null) return null;
-  return chatTemplate(source, await specialTokens(folder, config), hasFile ? file : config.file);
+  const map = await specialTokensMap(folder);
+  if (!hasFile) return templateOf(config, map);
+  return chatTemplate(await readTemplate(file), specialTokens(config, map), file);
+}
+
+/** The chat template in the settings of a tokenizer; `map` spells tokens that those leave out. Errors as above. */
+export function templateOf(config: JsonFields, map: JsonFields | null): ChatTemplate | null {
+  const source = templateSource(config);
+  return source === null ? null : chatTemplate(source, specialTokens(config, map), config.file);
 }
 
 /** The chat template with this text; `tokens` are variables such as `bos_token`, and `origin` names it in messages. */
@@ -101,7 +107,7 @@ async function readTemplate(file: string): Promise<string> {
 }
 
 /** One template, or a list of `{ name, template }` of which `default` is the one for chats. */
-function templateOf(config: JsonFields): string | null {
+function templateSource(config: JsonFields): string | null {
   const found = config.raw('chat_template') ?? null;
   if (found === null || typeof found === 'string') return found;
   if (!Array.isArray(found)) throw config.wrong('chat_template', 'a string or a list of templates');
@@ -134,14 +140,17 @@ const tokenNames = [
 ];
 
 /** Spellings of the model's special tokens; those that `tokenizer_config.json` leaves out may be in the older file. */
-async function specialTokens(folder: string, config: JsonFields): Promise<Record<string, string>> {
-  const file = join(folder, 'special_tokens_map.json');
-  const exists = (await pathKind(file)) !== null;
-  const map = jsonFields(exists ? await readJsonObject(file, MAX_TOKENIZER_CONFIG_BYTES) : {}, file);
+function specialTokens(config: JsonFields, map: JsonFields | null): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of tokenNames) {
-    const text = tokenText(config, name) ?? tokenText(map, name);
+    const text = tokenText(config, name) ?? (map === null ? null : tokenText(map, name));
     if (text !== null) found[name] = text;
   }
   return found;
+}
+
+async function specialTokensMap(folder: string): Promise<JsonFields> {
+  const file = join(folder, 'special_tokens_map.json');
+  const exists = (await pathKind(file)) !== null;
+  return jsonFields(exists ? await readJsonObject(file, MAX_TOKENIZER_CONFIG_BYTES) : {}, file);
 }

@@ -101,6 +101,10 @@ describe('loadCheckpoint', () => {
     await expect(loadCheckpoint(folder)).rejects.toThrow(
       /Expected config\.json in ".*", got none; name a folder/,
     );
+    await writeFile(join(folder, 'model-q8_0.gguf'), '');
+    await expect(loadCheckpoint(folder)).rejects.toThrow(
+      /got none; for the model in its GGUF file name the file, ".*model-q8_0\.gguf"/,
+    );
     await expect(loadCheckpoint(join(folder, 'none'))).rejects.toThrow(UsageError);
     await expect(loadCheckpoint(join(folder, 'model.safetensors'))).rejects.toThrow(/got the file/);
   });

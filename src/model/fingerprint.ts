@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Checkpoint } from './checkpoint.ts';
+import { readGgufHeader } from './gguf-header.ts';
 import { openFile, readExactly } from './read-bytes.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 
@@ -10,8 +11,9 @@ const PAGE_BYTES = 4096;
 const PAGES = 64;
 
 /**
- * A hash that tells checkpoints apart without reading all of them: SHA-256, in hexadecimal, over config.json and, of
- * every weight file, its length, its whole header, its first and last 64 KiB and 64 evenly spaced pages of 4 KiB.
+ * A hash that tells checkpoints apart without reading all of them: SHA-256, in hexadecimal, over config.json (in a
+ * GGUF file the header says the same) and, of every weight file, its length, its whole header, its first and last 64 KiB
+ * and 64 evenly spaced pages of 4 KiB.
  *
  * Any training step changes every page, so another training, another revision and another format show. A change of a
  * few bytes between the sampled pages does not, nor does one of the tokenizer or the chat template.
@@ -19,11 +21,12 @@ const PAGES = 64;
  * @throws UsageError when a file is gone; ParseError when one has changed so that it is no longer sound.
  */
 export async function checkpointFingerprint(
-  checkpoint: Pick<Checkpoint, 'folder' | 'weightFiles'>,
+  checkpoint: Pick<Checkpoint, 'folder' | 'file' | 'weightFiles'>,
 ): Promise<string> {
   const hash = createHash('sha256');
-  await hashWhole(hash, join(checkpoint.folder, 'config.json'));
-  for (const path of checkpoint.weightFiles) await hashSamples(hash, path);
+  if (checkpoint.file === null) await hashWhole(hash, join(checkpoint.folder, 'config.json'));
+  const read = checkpoint.file === null ? readSafetensorsHeader : readGgufHeader;
+  for (const path of checkpoint.weightFiles) await hashSamples(hash, path, (await read(path)).dataStart);
   return hash.digest('hex');
 }
 
@@ -38,8 +41,7 @@ async function hashWhole(hash: Hash, path: string): Promise<void> {
   }
 }
 
-async function hashSamples(hash: Hash, path: string): Promise<void> {
-  const { dataStart } = await readSafetensorsHeader(path);
+async function hashSamples(hash: Hash, path: string, dataStart: number): Promise<void> {
   const file = await openFile(path);
   try {
     hash.update(`${file.size}\n`);

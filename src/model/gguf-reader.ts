@@ -3,19 +3,26 @@ import { ParseError } from '../errors.ts';
 /** A metadata value; integers of 64 bits that a number cannot hold are refused. */
 export type GgufValue = number | boolean | string | readonly GgufValue[];
 
-/** A file of directions has some dozen of each. */
+/** The largest published models have some hundred keys, two thousand tensors and a list of half a million merges. */
 const MAX_KEYS = 10_000;
 const MAX_TENSORS = 10_000;
 const MAX_TEXT_BYTES = 1024 * 1024;
 const MAX_ELEMENTS = 1_000_000;
+/** Of all lists together: each element takes eight bytes or more of memory, however few it has in the file. */
+const MAX_ELEMENTS_IN_ALL = 4_000_000;
 const MAX_DEPTH = 4;
 
-/** Reads the header of a GGUF file in memory, front to back. Every length is compared with what is there before it is used. */
+/**
+ * Reads the header of a GGUF file, front to back, from its first bytes in memory. Every length is compared with what is
+ * there before it is used.
+ */
 export class GgufReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #path: string;
   #at = 0;
+  #ranOut = false;
+  #elements = 0;
 
   constructor(bytes: Uint8Array, path: string) {
     this.#bytes = bytes;
@@ -26,6 +33,11 @@ export class GgufReader {
   /** Bytes read so far. */
   get position(): number {
     return this.#at;
+  }
+
+  /** Whether the bytes ended before the header did. */
+  get ranOut(): boolean {
+    return this.#ranOut;
   }
 
   header(): { readonly tensors: number; readonly keys: number } {
@@ -85,6 +97,9 @@ export class GgufReader {
     const type = this.u32();
     const length = this.count('length of a list');
     if (length > MAX_ELEMENTS) throw this.bad(`expected lists of at most ${MAX_ELEMENTS}, got ${length}`);
+    this.#elements += length;
+    if (this.#elements > MAX_ELEMENTS_IN_ALL)
+      throw this.bad(`expected lists of at most ${MAX_ELEMENTS_IN_ALL} elements together, got more`);
     const list: GgufValue[] = [];
     for (let i = 0; i < length; i++) list.push(this.#typed(type, depth + 1));
     return list;
@@ -93,7 +108,10 @@ export class GgufReader {
   /** The place where `count` bytes are, having moved behind them. */
   #skip(count: number): number {
     const at = this.#at;
-    if (at + count > this.#bytes.byteLength) throw this.bad('it is cut off');
+    if (at + count > this.#bytes.byteLength) {
+      this.#ranOut = true;
+      throw this.bad('it is cut off');
+    }
     this.#at += count;
     return at;
   }

@@ -28,11 +28,25 @@ describe('findModelFolder', () => {
   it('takes a folder, with and without a slash at the end', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'my-model'));
-    const expected = { folder: join(folder, 'my-model'), id: 'my-model', revision: null };
+    const expected = { folder: join(folder, 'my-model'), file: null, id: 'my-model', revision: null };
     expect(await findModelFolder(join(folder, 'my-model'))).toEqual(expected);
     expect(await findModelFolder(`${folder}/my-model/`)).toEqual(expected);
     await symlink(join(folder, 'my-model'), join(folder, 'link'));
     expect(await findModelFolder(join(folder, 'link'))).toMatchObject({ id: 'link' });
+  });
+
+  it('takes a GGUF file by what it begins with, whatever it is called', async () => {
+    const folder = await temporaryFolder();
+    for (const [name, id] of [
+      ['m-q8_0.gguf', 'm-q8_0'],
+      ['blob', 'blob'],
+    ] as const) {
+      const file = join(folder, name);
+      await writeFile(file, 'GGUF and more');
+      expect(await findModelFolder(file)).toEqual({ folder, file, id, revision: null });
+    }
+    await writeFile(join(folder, 'short.gguf'), 'GG');
+    await expect(findModelFolder(join(folder, 'short.gguf'))).rejects.toThrow(UsageError);
   });
 
   it.each([
@@ -42,7 +56,7 @@ describe('findModelFolder', () => {
     'acme/tiny--chat@refs/pr/1',
   ])('finds %s in the cache', async (name) => {
     const { environment, snapshot } = await makeCache();
-    const expected = { folder: snapshot, id: 'acme/tiny--chat', revision: commit };
+    const expected = { folder: snapshot, file: null, id: 'acme/tiny--chat', revision: commit };
     expect(await findModelFolder(name, environment)).toEqual(expected);
   });
 
@@ -50,6 +64,7 @@ describe('findModelFolder', () => {
     const { snapshot } = await makeCache();
     expect(await findModelFolder(snapshot)).toEqual({
       folder: snapshot,
+      file: null,
       id: 'acme/tiny--chat',
       revision: commit,
     });

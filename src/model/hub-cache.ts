@@ -1,15 +1,18 @@
 import { homedir } from 'node:os';
-import { basename, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { UsageError } from '../errors.ts';
-import { pathKind, readSmallFile } from './read-bytes.ts';
+import { isGguf } from './gguf-header.ts';
+import { openFile, pathKind, readExactly, readSmallFile } from './read-bytes.ts';
 
-/** A folder with a model or an adapter in it, and what reports call it. */
+/** A folder with a model or an adapter in it, or a model in a GGUF file, and what reports call it. */
 export interface ModelFolder {
-  /** Absolute. */
+  /** Absolute; of a file the folder that it lies in. */
   readonly folder: string;
-  /** The folder's last part, or `owner/name` for a snapshot of the Hub cache. */
+  /** The GGUF file, absolute; null where the folder is the model. */
+  readonly file: string | null;
+  /** The folder's last part, the file's name without `.gguf`, or `owner/name` for a snapshot of the Hub cache. */
   readonly id: string;
-  /** Commit of the snapshot; null for a plain folder. */
+  /** Commit of the snapshot; null for a plain folder or file. */
   readonly revision: string | null;
 }
 
@@ -17,7 +20,7 @@ export interface ModelFolder {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The folder that `pathOrRepo` means: a path, or `owner/name` or `owner/name@revision` (a branch, tag or commit; default
+ * The folder or GGUF file that `pathOrRepo` means: a path, or `owner/name` or `owner/name@revision` (a branch, tag or commit; default
  * main) in the local Hugging Face cache. A path that exists goes first. Nothing is downloaded.
  *
  * @throws UsageError when it is neither, saying where was looked.
@@ -28,6 +31,7 @@ export async function findModelFolder(
 ): Promise<ModelFolder> {
   const kind = pathOrRepo === '' ? null : await pathKind(pathOrRepo);
   if (kind === 'folder') return describeFolder(resolve(pathOrRepo));
+  if (kind === 'file' && (await beginsAsGguf(pathOrRepo))) return describeFile(resolve(pathOrRepo));
   if (kind !== null) throw notAFolder(pathOrRepo);
   const repo = parseHubName(pathOrRepo);
   if (repo === null) throw nothingThere(pathOrRepo);
@@ -82,7 +86,22 @@ async function findSnapshot({ name, revision }: HubName, cache: string): Promise
   const commit = COMMIT.test(revision) ? revision : await readRef(join(repoFolder, 'refs', revision));
   const folder = join(repoFolder, 'snapshots', commit ?? revision);
   if (commit === null || (await pathKind(folder)) !== 'folder') throw noRevision(name, revision, cache);
-  return { folder, id: name, revision: commit };
+  return { folder, file: null, id: name, revision: commit };
+}
+
+function describeFile(file: string): ModelFolder {
+  return { folder: dirname(file), file, id: basename(file, '.gguf'), revision: null };
+}
+
+async function beginsAsGguf(path: string): Promise<boolean> {
+  const file = await openFile(path);
+  try {
+    const start = new Uint8Array(Math.min(4, file.size));
+    await readExactly(file, start, 0);
+    return isGguf(start);
+  } finally {
+    await file.handle.close();
+  }
 }
 
 /** The commit that a branch or tag stands for; null when the cache does not know it. */
@@ -98,9 +117,9 @@ function describeFolder(folder: string): ModelFolder {
   const [repo = '', snapshots, commit = ''] = parts.slice(-3);
   const name = /^models--(?<owner>[\w.-]+?)--(?<name>[\w.-]+)$/.exec(repo)?.groups;
   if (name === undefined || snapshots !== 'snapshots' || !COMMIT.test(commit)) {
-    return { folder, id: basename(folder) || folder, revision: null };
+    return { folder, file: null, id: basename(folder) || folder, revision: null };
   }
-  return { folder, id: `${name['owner']}/${name['name']}`, revision: commit };
+  return { folder, file: null, id: `${name['owner']}/${name['name']}`, revision: commit };
 }
 
 function homeOf(environment: Environment): string {
@@ -113,7 +132,7 @@ function expandHome(path: string, home: string): string {
 
 function notAFolder(path: string): UsageError {
   return new UsageError(
-    `Expected a model folder, got the file "${path}"; name the folder that holds config.json and the weights.`,
+    `Expected a model folder or a GGUF file, got the file "${path}"; name the folder that holds config.json and the weights.`,
     { details: { path } },
   );
 }

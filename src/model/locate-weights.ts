@@ -1,6 +1,7 @@
 import type { ModelConfig } from './config.ts';
 import { familyOf } from './families/index.ts';
 import { quoteName } from './json-text.ts';
+import { isGgufBlockType } from './gguf-types.ts';
 import { isFloatDtype } from './safetensors-content.ts';
 import type { StoredTensor, StoredTensors } from './weight-files.ts';
 import { projections } from './weights.ts';
@@ -156,7 +157,7 @@ class WeightFinder {
     if (storedName === undefined) throw missing(this.#stored, name);
     const known = this.#sources.get(storedName);
     const source = known ?? toSource(this.#stored.tensors.get(storedName)!);
-    checkShape(source, name, shape);
+    checkShape(this.#stored, source, name, shape);
     this.#sources.set(storedName, source);
     return source;
   }
@@ -182,28 +183,46 @@ function resolveAliases({ tensors, aliases }: StoredTensors): ReadonlyMap<string
 }
 
 function toSource(tensor: StoredTensor): WeightSource {
-  const { name, dtype, shape, file, offset, byteLength } = tensor;
-  if (!isFloatDtype(dtype)) {
+  const { name, dtype, shape, file, offset, byteLength, interleavedHeads } = tensor;
+  if (!isGgufBlockType(dtype) && !isFloatDtype(dtype)) {
     throw new ModelError(
       `"${file}": expected tensor ${quoteName(name)} of F32, F16 or BF16, got ${dtype}; choose a checkpoint that is not quantised.`,
       { details: { file, tensor: name, got: dtype } },
     );
   }
-  return { name, dtype, shape, file, offset, byteLength };
+  return {
+    name,
+    dtype,
+    shape,
+    ...(interleavedHeads === undefined ? {} : { interleavedHeads }),
+    file,
+    offset,
+    byteLength,
+  };
 }
 
-function checkShape(source: WeightSource, name: string, expected: readonly number[]): void {
+function checkShape(
+  { settings, nameThere = same }: StoredTensors,
+  source: WeightSource,
+  name: string,
+  expected: readonly number[],
+): void {
   const { shape, file } = source;
   if (shape.length === expected.length && shape.every((axis, i) => axis === expected[i])) return;
   throw new ModelError(
-    `"${file}": expected tensor ${quoteName(name)} of shape [${expected.join(', ')}] by config.json, got [${shape.join(', ')}]; check that config.json belongs to these weights.`,
+    `"${file}": expected tensor ${quoteName(nameThere(name))} of shape [${expected.join(', ')}] by ${settings}, got [${shape.join(', ')}]; check that ${settings} belongs to these weights.`,
     { details: { file, tensor: name, expected: `[${expected.join(', ')}]`, got: `[${shape.join(', ')}]` } },
   );
 }
 
+function same(name: string): string {
+  return name;
+}
+
 function missing(stored: StoredTensors, name: string): ModelError {
+  const { folder, settings, nameThere = same } = stored;
   return new ModelError(
-    `Expected tensor ${quoteName(name)} in "${stored.folder}" by config.json, got ${stored.tensors.size} tensors without it; check that config.json belongs to these weights and that all files are there.`,
+    `Expected tensor ${quoteName(nameThere(name))} in "${folder}" by ${settings}, got ${stored.tensors.size} tensors without it; check that ${settings} belongs to these weights and that all files are there.`,
     { details: { folder: stored.folder, tensor: name } },
   );
 }

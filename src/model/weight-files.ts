@@ -1,21 +1,30 @@
 import { join } from 'node:path';
+import type { GgufBlockType } from './gguf-types.ts';
 import { jsonFields } from './json-fields.ts';
 import { describeJson, isJsonObject, quoteName, readJsonObject } from './json-text.ts';
 import type { Json, JsonObject } from './json-text.ts';
 import { pathKind, resolveLinks } from './read-bytes.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
-import type { SafetensorsHeader, TensorEntry } from './safetensors.ts';
+import type { SafetensorsDtype, SafetensorsHeader, TensorEntry } from './safetensors.ts';
 import { ModelError, ParseError } from '../errors.ts';
 
 /** A tensor of a checkpoint and the file that holds it. */
-export interface StoredTensor extends TensorEntry {
+export interface StoredTensor extends Omit<TensorEntry, 'dtype'> {
+  readonly dtype: SafetensorsDtype | GgufBlockType;
+  /** As in `WeightSource`. */
+  readonly interleavedHeads?: number;
   /** Absolute path with every symbolic link resolved. */
   readonly file: string;
 }
 
 /** All tensors of a checkpoint's files, none of them loaded. */
 export interface StoredTensors {
+  /** The folder, or the GGUF file. */
   readonly folder: string;
+  /** What the model's sizes come from, in messages: `config.json`. */
+  readonly settings: string;
+  /** What a tensor that the family calls so is called there; absent where names are the family's. */
+  readonly nameThere?: (name: string) => string;
   /** Absolute paths with every symbolic link resolved, in the order of the shards' names. */
   readonly files: readonly string[];
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -86,7 +95,7 @@ async function collect(
     }
     for (const [alias, name] of header.metadata) aliases.set(alias, name);
   }
-  return { folder, files, tensors, aliases };
+  return { folder, settings: 'config.json', files, tensors, aliases };
 }
 
 function requireTensors(header: SafetensorsHeader, expected: readonly string[]): void {

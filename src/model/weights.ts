@@ -1,16 +1,37 @@
-/** Where a tensor's bytes lie: enough to read them, or to hand them to the runtime unread. */
-export type WeightDtype = 'F32' | 'F16' | 'BF16';
+import { type GgufBlockType, isGgufBlockType } from './gguf-types.ts';
 
+/** Plain numbers, which the runtime reads where they lie. */
+export type WeightDtype = 'F32' | 'F16' | 'BF16';
+/** What a checkpoint's numbers come in: plain, or in blocks of a GGUF file. */
+export type StoredDtype = WeightDtype | GgufBlockType;
+
+/** Where a tensor's bytes lie: enough to read them. */
 export interface WeightSource {
   /** The tensor's name; of rows of a tensor, the name with the rows' own after it. */
   readonly name: string;
-  readonly dtype: WeightDtype;
+  readonly dtype: StoredDtype;
   readonly shape: readonly number[];
+  /**
+   * Of q and k in GGUF files of Llama's kind: so many heads, in each of which the file has rows 0, n/2, 1, n/2 + 1 … of
+   * the n that `shape` means, because its readers rotate neighbours. Absent where rows lie in their order.
+   */
+  readonly interleavedHeads?: number;
   /** Absolute path with every symbolic link resolved. */
   readonly file: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly byteLength: number;
+}
+
+/** Numbers that can be handed to the runtime unread. */
+export interface PlainSource extends WeightSource {
+  readonly dtype: WeightDtype;
+  readonly interleavedHeads?: never;
+}
+
+/** Whether the runtime can read a weight where it lies. */
+export function isPlain(source: WeightSource): source is PlainSource {
+  return !isGgufBlockType(source.dtype) && source.interleavedHeads === undefined;
 }
 
 /** The seven matrices of a block that LoRA adapts, by the names Hugging Face and PEFT give them. */

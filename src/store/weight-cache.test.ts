@@ -90,7 +90,9 @@ describe('openWeightCache', () => {
     const cache = await newCache();
     const file = await cache.open();
     expect(file).toBe(cache.path('weights.safetensors'));
-    expect(cache.notices).toEqual([`Quantising tiny to int8-block32 once, 2 kB in "${cache.folder}".`]);
+    expect(cache.notices).toEqual([
+      `Writing the int8-block32 weights of tiny once, 2 kB in "${cache.folder}".`,
+    ]);
     expect(await cache.open()).toBe(file);
     expect(cache.builds).toBe(1);
     expect(cache.notices).toHaveLength(1);

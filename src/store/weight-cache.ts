@@ -146,7 +146,7 @@ async function requireSpace({ folder, outline, model, recipe }: WeightCacheConte
 function announce({ folder, model, recipe, outline }: WeightCacheContent, problem: string | null): string {
   const size = megabytes(outline.fileLength);
   return problem === null
-    ? `Quantising ${model} to ${recipe} once, ${size} in "${folder}".`
+    ? `Writing the ${recipe} weights of ${model} once, ${size} in "${folder}".`
     : `The cached ${recipe} weights of ${model} in "${folder}" are built again: ${problem}.`;
 }
 
@@ -155,5 +155,5 @@ function megabytes(bytes: number): string {
 }
 
 function aborted(): AbortError {
-  return new AbortError('Stopped before the weights were quantised; the next start begins anew.');
+  return new AbortError('Stopped before the weights were written; the next start begins anew.');
 }

@@ -1,5 +1,5 @@
 import { planInterventions } from '../engine/interventions.ts';
-import { loadQuantisedWeights, type QuantisedOrPlainSource } from '../engine/quantised-weights.ts';
+import { prepareWeights, type QuantisedOrPlainSource } from '../engine/quantised-weights.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { projectionShapes } from '../model/locate-weights.ts';
 import type { ModelWeights } from '../model/weights.ts';
@@ -79,8 +79,7 @@ async function baseWeights(
   checkpoint: Checkpoint,
   { dtype = 'fp32', blockSize = 32, threads }: TrainerOptions,
 ): Promise<ModelWeights<QuantisedOrPlainSource>> {
-  if (dtype === 'fp32') return checkpoint.weights;
-  return loadQuantisedWeights(checkpoint, { bits: 8, blockSize }, { threads });
+  return prepareWeights(checkpoint, dtype === 'fp32' ? null : { bits: 8, blockSize }, { threads });
 }
 
 function planDropout({ config }: Checkpoint, { method, seed = 0 }: TrainerOptions): DropoutPlan | null {

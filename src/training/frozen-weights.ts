@@ -3,7 +3,7 @@ import { isQuantised, type QuantisedOrPlainSource } from '../engine/quantised-we
 import type { GraphBuilder } from '../graph/graph.ts';
 import type { Value } from '../graph/types.ts';
 import { readWeight } from '../model/read-weights.ts';
-import { type ModelWeights, projections, type WeightSource } from '../model/weights.ts';
+import { type ModelWeights, type PlainSource, projections } from '../model/weights.ts';
 
 /**
  * Weights that are not trained and that products read as f32, but that lie in their files in 16 bits. Widened once and
@@ -46,10 +46,10 @@ function frozenInput(name: string): string {
 }
 
 /** The embedding is looked up row by row and needs no widening, unless it is the head too. */
-function narrowMatrices(weights: ModelWeights<QuantisedOrPlainSource>): WeightSource[] {
+function narrowMatrices(weights: ModelWeights<QuantisedOrPlainSource>): PlainSource[] {
   const matrices = [
     weights.head,
     ...weights.blocks.flatMap((block) => projections.map((name) => block.projections[name].weight)),
   ];
-  return matrices.filter((source): source is WeightSource => !isQuantised(source) && source.dtype !== 'F32');
+  return matrices.filter((source): source is PlainSource => !isQuantised(source) && source.dtype !== 'F32');
 }

@@ -5,13 +5,15 @@ import { floatData, openSession, runSession } from '../engine/session.ts';
 import { GraphBuilder } from '../graph/graph.ts';
 import { readAdapter, type StoredPair } from '../model/adapter.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
-import { openFile, readExactly } from '../model/read-bytes.ts';
-import { readSafetensorsHeader, type TensorEntry } from '../model/safetensors.ts';
-import { isFloatDtype, readFloats } from '../model/safetensors-content.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { type GgufBlockType, isGgufBlockType } from '../model/gguf-types.ts';
+import { readRows, readWeight } from '../model/read-weights.ts';
+import { readSafetensorsHeader, type SafetensorsDtype, tensorBytes } from '../model/safetensors.ts';
+import { isFloatDtype } from '../model/safetensors-content.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { projectionRows, projectionShapes } from '../model/locate-weights.ts';
 import { streamSafetensors, type TensorOutline } from '../model/safetensors-writer.ts';
-import type { WeightDtype } from '../model/weights.ts';
+import { type WeightDtype, type WeightSource, weightSources } from '../model/weights.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
 import { threadCount } from '../util/threads.ts';
 import { UsageError } from '../errors.ts';
@@ -19,13 +21,13 @@ import { storedName } from './fused.ts';
 import { copyModelFiles, encodeFloats, refuseSameFolder } from './save-model.ts';
 
 export interface MergeOptions {
-  /** A model folder, or a name in the local Hub cache. */
+  /** A model folder, a GGUF file, or a name in the local Hub cache. */
   readonly model: string;
   /** An adapter folder in PEFT's layout, trained on this model. */
   readonly adapter: string;
   /** The folder to write; it may not be the model's. */
   readonly output: string;
-  /** Element type of all weights; default: each keeps its own. */
+  /** Element type of all weights; default: each keeps its own, and blocks of GGUF become F32. */
   readonly dtype?: WeightDtype;
   /** Called after each tensor. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -57,16 +59,15 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
     const name = storedName(config, source, pair.projection);
     byTensor.set(name, [...(byTensor.get(name) ?? []), pair]);
   }
-  const headers = await Promise.all(checkpoint.weightFiles.map((file) => readSafetensorsHeader(file)));
-  const total = headers.reduce((sum, header) => sum + header.tensors.size, 0);
+  const shards = await storedShards(checkpoint);
+  const total = shards.reduce((sum, entries) => sum + entries.length, 0);
   await mkdir(options.output, { recursive: true });
   const session = await openSession(mergeGraph(), { threads: threadCount(), packed: false });
-  const names = shardNames(headers.length);
+  const names = shardNames(shards.length);
   let done = 0;
   try {
-    for (const [i, { file, tensors }] of headers.entries()) {
-      const entries = [...tensors.values()];
-      await writeShard(join(options.output, names[i]!), file, entries, options.dtype, async (entry, data) => {
+    for (const [i, entries] of shards.entries()) {
+      await writeShard(join(options.output, names[i]!), entries, options.dtype, async (entry, data) => {
         for (const pair of byTensor.get(entry.name) ?? []) await mergePair(session, config, data, pair);
         options.onProgress?.(++done, total);
         return data;
@@ -75,15 +76,21 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeResult> 
   } finally {
     await session.release();
   }
-  if (headers.length > 1)
-    await writeIndex(
-      options.output,
-      names,
-      headers.map(({ tensors }) => [...tensors.values()]),
-      options.dtype,
-    );
+  if (shards.length > 1) await writeIndex(options.output, names, shards, options.dtype);
   await copyModelFiles(options.output, checkpoint, options.dtype ?? null);
   return { output: options.output, merged: byTensor.size, tensors: total };
+}
+
+/** A tensor of the model's files. */
+type StoredEntry = Omit<WeightSource, 'dtype'> & { readonly dtype: SafetensorsDtype | GgufBlockType };
+
+/** The model's tensors file by file; what a GGUF file holds becomes one file, under Hugging Face's names. */
+async function storedShards({ file, weights, weightFiles }: Checkpoint): Promise<StoredEntry[][]> {
+  if (file !== null) return [weightSources(weights)];
+  const headers = await Promise.all(weightFiles.map((path) => readSafetensorsHeader(path)));
+  return headers.map((header) =>
+    [...header.tensors.values()].map((entry) => ({ ...entry, file: header.file })),
+  );
 }
 
 /** w + (scale · b) a. */
@@ -119,38 +126,43 @@ async function mergePair(
   data.set(floatData(merged), firstRow * input);
 }
 
-/** Float tensors pass through `change`; others are copied as they are. */
+/** Weights pass through `change`; others are copied as they are. */
 async function writeShard(
   path: string,
-  source: string,
-  entries: readonly TensorEntry[],
+  entries: readonly StoredEntry[],
   dtype: WeightDtype | undefined,
-  change: (entry: TensorEntry, data: Float32Array) => Promise<Float32Array>,
+  change: (entry: StoredEntry, data: Float32Array) => Promise<Float32Array>,
 ): Promise<void> {
-  const file = await openFile(source);
-  try {
-    const outlines = entries.map((entry) => outlineOf(entry, dtype));
-    await streamSafetensors(
-      path,
-      outlines,
-      async (outline, i) => {
-        const entry = entries[i]!;
-        if (!isFloatDtype(entry.dtype)) {
-          const bytes = new Uint8Array(entry.byteLength);
-          await readExactly(file, bytes, entry.offset);
-          return bytes;
-        }
-        const data = await change(entry, await readFloats(file, entry, entry.dtype));
-        return encodeFloats(entry.name, data, outline.dtype as WeightDtype);
-      },
-      { format: 'pt' },
-    );
-  } finally {
-    await file.handle.close();
-  }
+  const outlines = entries.map((entry) => outlineOf(entry, dtype));
+  await streamSafetensors(
+    path,
+    outlines,
+    async (outline, i) => {
+      const entry = entries[i]!;
+      if (!isWeight(entry)) return readRows(wholeBytes(entry), 0, 1);
+      return encodeFloats(
+        entry.name,
+        await change(entry, await readWeight(entry)),
+        outline.dtype as WeightDtype,
+      );
+    },
+    { format: 'pt' },
+  );
 }
 
-function outlineOf({ name, shape, dtype: own }: TensorEntry, dtype: WeightDtype | undefined): TensorOutline {
+/** A tensor as one row, whatever it holds. */
+function wholeBytes({ name, file, offset, byteLength }: StoredEntry): WeightSource {
+  return { name, dtype: 'F32', shape: [1], file, offset, byteLength };
+}
+
+function isWeight(entry: StoredEntry): entry is WeightSource {
+  return isGgufBlockType(entry.dtype) || isFloatDtype(entry.dtype);
+}
+
+/** Blocks become F32 where nothing else is asked for, which loses nothing. */
+function outlineOf(entry: StoredEntry, dtype: WeightDtype | undefined): TensorOutline {
+  const { name, shape, dtype: own } = entry;
+  if (isGgufBlockType(own)) return { name, shape, dtype: dtype ?? 'F32' };
   return { name, shape, dtype: isFloatDtype(own) ? (dtype ?? own) : own };
 }
 
@@ -163,13 +175,13 @@ function shardNames(count: number): string[] {
 async function writeIndex(
   folder: string,
   names: readonly string[],
-  shards: readonly (readonly TensorEntry[])[],
+  shards: readonly (readonly StoredEntry[])[],
   dtype: WeightDtype | undefined,
 ): Promise<void> {
-  const bytes = (entry: TensorEntry): number =>
-    dtype === undefined || !isFloatDtype(entry.dtype)
-      ? entry.byteLength
-      : entry.shape.reduce((product, axis) => product * axis, 1) * (dtype === 'F32' ? 4 : 2);
+  const bytes = (entry: StoredEntry): number => {
+    const outline = outlineOf(entry, dtype);
+    return tensorBytes(outline.dtype, outline.shape) ?? entry.byteLength;
+  };
   const index = {
     metadata: { total_size: shards.flat().reduce((sum, entry) => sum + bytes(entry), 0) },
     weight_map: Object.fromEntries(

@@ -40,7 +40,8 @@ function adapterConfig(
   return {
     alpha_pattern: perModule((n) => method.alpha * growth(n)),
     auto_mapping: null,
-    base_model_name_or_path: checkpoint.revision === null ? checkpoint.folder : checkpoint.id,
+    base_model_name_or_path:
+      checkpoint.revision === null ? (checkpoint.file ?? checkpoint.folder) : checkpoint.id,
     bias: 'none',
     fan_in_fan_out: false,
     inference_mode: true,

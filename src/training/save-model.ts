@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { encodeF16, LARGEST_HALF } from '../engine/quantise-half.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { encodeBf16 } from '../model/float-formats.ts';
+import { readGgufModel } from '../model/gguf-checkpoint.ts';
 import { streamSafetensors } from '../model/safetensors-writer.ts';
 import type { WeightDtype } from '../model/weights.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
@@ -55,25 +56,43 @@ export function encodeFloats(
 }
 
 /**
- * Copies what a model folder holds beside its weights: JSON files, templates, vocabularies and notes. config.json names
- * the dtype that the weights now have.
+ * Copies what a model folder holds beside its weights: JSON files, templates, vocabularies and notes; of a GGUF file what
+ * its metadata say, as such files. config.json names the dtype that the weights now have.
  */
 export async function copyModelFiles(
   folder: string,
   checkpoint: Checkpoint,
   dtype: WeightDtype | null,
 ): Promise<void> {
-  const entries = await readdir(checkpoint.folder, { withFileTypes: true });
+  const config =
+    checkpoint.file === null
+      ? await copySmallFiles(folder, checkpoint.folder)
+      : await writeDocuments(folder, checkpoint.file);
+  await writeDocument(folder, 'config.json', dtype === null ? config : withDtype(config, dtype));
+}
+
+/** Copies all but config.json, which is given back. */
+async function copySmallFiles(folder: string, from: string): Promise<Record<string, unknown>> {
+  const entries = await readdir(from, { withFileTypes: true });
   const names = entries
     .filter((entry) => !entry.isDirectory() && isModelFile(entry.name))
     .map((entry) => entry.name);
   for (const name of names.filter((name) => name !== 'config.json')) {
-    await copyFile(join(checkpoint.folder, name), join(folder, name));
+    await copyFile(join(from, name), join(folder, name));
   }
-  const config: unknown = JSON.parse(await readFile(join(checkpoint.folder, 'config.json'), 'utf8'));
-  const changed = dtype === null ? config : withDtype(config as Record<string, unknown>, dtype);
-  await writeFileAtomically(join(folder, 'config.json'), async (handle) => {
-    await handle.writeFile(`${JSON.stringify(changed, null, 2)}\n`);
+  return JSON.parse(await readFile(join(from, 'config.json'), 'utf8')) as Record<string, unknown>;
+}
+
+async function writeDocuments(folder: string, gguf: string): Promise<Record<string, unknown>> {
+  const { documents } = await readGgufModel(gguf);
+  for (const [name, document] of documents)
+    if (name !== 'config.json') await writeDocument(folder, name, document);
+  return { ...documents.get('config.json') };
+}
+
+async function writeDocument(folder: string, name: string, document: object): Promise<void> {
+  await writeFileAtomically(join(folder, name), async (handle) => {
+    await handle.writeFile(`${JSON.stringify(document, null, 2)}\n`);
   });
 }
 

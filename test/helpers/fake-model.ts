@@ -63,6 +63,7 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
   await writeFile(join(folder, 'config.json'), JSON.stringify(config));
   const checkpoint: Checkpoint = {
     folder,
+    file: null,
     id: basename(folder),
     revision: null,
     config,

@@ -7,13 +7,15 @@ import { RotaryFeeds } from '../../src/training/token-feeds.ts';
 import { goldenFamilies, readGolden } from '../helpers/golden.ts';
 import { relativeError } from '../helpers/numbers.ts';
 import { describeWithShared } from '../helpers/shared.ts';
+import { prepareWeights } from '../../src/engine/quantised-weights.ts';
 import { goldenTrainingRows } from '../helpers/training-rows.ts';
 
 describeWithShared('the forward pass of training against Hugging Face', () => {
   it.each(goldenFamilies)('%s: losses and pooled residuals', async (family) => {
     const golden = await readGolden(family);
     const checkpoint = await loadCheckpoint(golden.folder);
-    const { config, weights } = checkpoint;
+    const { config } = checkpoint;
+    const weights = await prepareWeights(checkpoint, null);
     const trainable = await loraTrainable(checkpoint, { kind: 'lora', rank: 4, alpha: 8 }, 0);
     const frozen = await FrozenWeights.load(weights);
     const model = { checkpoint, config, weights, trainable, frozen };

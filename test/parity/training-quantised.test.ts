@@ -1,7 +1,7 @@
 import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { isQuantised, loadQuantisedWeights } from '../../src/engine/quantised-weights.ts';
+import { isQuantised, prepareWeights } from '../../src/engine/quantised-weights.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { projections } from '../../src/model/weights.ts';
 import { createTrainer } from '../../src/training/create-trainer.ts';
@@ -17,7 +17,7 @@ const rows = randomRows([19, 11, 7], tinyShape.vocabSize, 'quantised');
 /** The same model with its blocks written out as the fp32 numbers that they stand for. */
 async function writeDequantised(folder: string): Promise<string> {
   const checkpoint = await loadCheckpoint(folder);
-  const weights = await loadQuantisedWeights(checkpoint, { bits: 8, blockSize: 32 });
+  const weights = await prepareWeights(checkpoint, { bits: 8, blockSize: 32 });
   const numbers = new Map<string, Float32Array>();
   for (const source of [
     weights.head,

@@ -27,7 +27,7 @@ function describe(facts: ModelFacts): string {
   const scaling = rope.scaling.kind === 'default' ? '' : `, ${rope.scaling.kind} scaling`;
   const rows: [string, string][] = [
     ['model', facts.revision === null ? facts.id : `${facts.id} at ${facts.revision}`],
-    ['folder', shortPath(facts.folder)],
+    facts.file === null ? ['folder', shortPath(facts.folder)] : ['file', shortPath(facts.file)],
     ['family', facts.family],
     ['parameters', `${count(facts.parameters)} (${dtypes.join(', ')})`],
     [

@@ -19,7 +19,7 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     )
     .argument(
       '[models...]',
-      'folders, or owner/name in the Hugging Face cache (default: the model that ships)',
+      'folders, GGUF files, or owner/name in the Hugging Face cache (default: the model that ships)',
     )
     .option('--vectors <dir>', 'folder of the vectors that requests can name', 'runs')
     .option('--host <name>', 'address to listen on; other machines reach any but the loopback', '127.0.0.1')

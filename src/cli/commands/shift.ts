@@ -13,7 +13,7 @@ import { note, print, printJson } from '../terminal.ts';
 export function shiftCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('shift')
     .description('measure how far fine-tuning has moved a model along traits, before it says a word')
-    .argument('<base>', 'folder, or owner/name in the Hugging Face cache')
+    .argument('<base>', 'folder, GGUF file, or owner/name in the Hugging Face cache')
     .argument('<tuned>', 'a model of the same shape, or a LoRA adapter of the base')
     .requiredOption(
       '--vector <file>',

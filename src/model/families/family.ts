@@ -60,6 +60,12 @@ export interface GemmaRules {
   readonly logitSoftcap: number | null;
 }
 
+/** How GGUF files keep a family; their tensors have the same names in every family. */
+export interface GgufRules {
+  /** Whether rows of q and k lie as `WeightSource.interleavedHeads` says. */
+  readonly interleaved: boolean;
+}
+
 /** One architecture, as data: what the shared code must know to read its checkpoints and to build its graph. */
 export interface Family {
   /** `model_type` of config.json. */
@@ -78,5 +84,7 @@ export interface Family {
    * default: none of it.
    */
   readonly gemma?: GemmaRules;
+  /** Default: its GGUF files are not read. */
+  readonly gguf?: GgufRules;
   readonly defaults: ConfigDefaults;
 }

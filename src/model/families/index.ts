@@ -20,7 +20,7 @@ export function familyOf(modelType: string): Family {
   if (family !== undefined) return family;
   const known = [...families.keys()].join(', ');
   throw new ModelError(
-    `Expected a model_type of ${known}, got ${JSON.stringify(modelType.slice(0, 64))}; choose a checkpoint of one of these families.`,
+    `Expected a model_type of ${known}, got ${JSON.stringify(modelType.slice(0, 64))}; choose a checkpoint of one of these families, or add the family ("How a family is added" in docs/models.md).`,
     { details: { modelType, known } },
   );
 }

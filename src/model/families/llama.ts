@@ -30,6 +30,7 @@ export const llama: Family = {
   outputBias: { key: 'attention_bias' },
   mlpBias: { key: 'mlp_bias' },
   windows: 'none',
+  gguf: { interleaved: true },
   defaults: {
     kvHeads: 'as heads',
     headSize: 'width / heads',

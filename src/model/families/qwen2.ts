@@ -9,6 +9,7 @@ export const qwen2: Family = {
   outputBias: 'never',
   mlpBias: 'never',
   windows: 'by-layer',
+  gguf: { interleaved: false },
   defaults: {
     kvHeads: 32,
     headSize: 'width / heads',

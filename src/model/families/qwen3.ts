@@ -13,6 +13,7 @@ export const qwen3: Family = {
   outputBias: { key: 'attention_bias' },
   mlpBias: 'never',
   windows: 'by-layer',
+  gguf: { interleaved: false },
   defaults: {
     kvHeads: 32,
     headSize: 128,

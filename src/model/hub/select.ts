@@ -102,8 +102,10 @@ function noWeights(listing: Listing, repo: string): ModelError {
     .map(({ path }) => path)
     .filter((path) => /\.(?:bin|pth?|gguf|onnx|h5|msgpack)$/.test(path));
   const found = others.length === 0 ? 'no weights at all' : others.slice(0, 3).map(quoteName).join(', ');
+  const gguf = others.find((path) => path.endsWith('.gguf'));
+  const advice = gguf === undefined ? 'files with --allow' : `one GGUF file with --allow ${quoteName(gguf)}`;
   return new ModelError(
-    `Expected ${SINGLE_FILE} or ${INDEX_FILE} in ${repo}, got ${found}; choose a repository or revision with safetensors weights, or name files with --allow.`,
+    `Expected ${SINGLE_FILE} or ${INDEX_FILE} in ${repo}, got ${found}; choose a repository or revision with safetensors weights, or name ${advice}.`,
     { details: { repo } },
   );
 }

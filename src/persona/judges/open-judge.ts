@@ -80,8 +80,9 @@ export async function checkJudge(
 
 async function openLocal(path: string, name: string, options: OpenJudgeOptions): Promise<JudgeSource> {
   const { loaded, load } = options;
-  const { folder } = await findModelFolder(path);
-  if (loaded?.checkpoint.folder === folder) return localJudges(name, { model: loaded, owned: false });
+  const { folder, file } = await findModelFolder(path);
+  if (loaded?.checkpoint.folder === folder && loaded.checkpoint.file === file)
+    return localJudges(name, { model: loaded, owned: false });
   const model = await loadModel(path, load);
   try {
     return await localJudges(name, { model, owned: true });
