@@ -89,7 +89,7 @@ function rowsOf(
 }
 
 /** Seconds from the first token of the last row to the last token of all: `steps` steps of the whole batch. */
-async function timeSteps(
+export async function timeSteps(
   model: LanguageModel,
   rows: readonly GenerateRow[],
   steps: number,

@@ -10,6 +10,7 @@ export const partNames = [
   'extract',
   'sweep',
   'screen',
+  'gguf',
   'lora',
   'full',
   'start',

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { loadModel } from '../src/engine/load.ts';
 import type { Dtype, LanguageModel } from '../src/engine/model.ts';
 import { loadCheckpoint } from '../src/model/checkpoint.ts';
+import type { GgufType } from '../src/model/gguf-types.ts';
 import { compiledCli } from '../test/helpers/build.ts';
+import { writeGgufTwin } from '../test/helpers/gguf-twin.ts';
 import { namedShapes, writeRandomModel } from '../test/helpers/random-model.ts';
 import { runNode } from './child.ts';
 import { decodePart, decodePrompt } from './decode.ts';
 import type { LatencyReport } from './latency.ts';
 import { extractPart, extractWork } from './extract.ts';
+import { ggufParts } from './gguf.ts';
 import { screenPart, screenWork } from './screen.ts';
 import { alternate } from './measure.ts';
 import { note } from './note.ts';
@@ -87,7 +90,9 @@ async function writeModel({ shape, folder }: BenchOptions): Promise<string> {
 
 /** Whether the engine is timed in rounds, and whether training is. */
 function isTimed({ only }: BenchOptions): boolean {
-  return (['prefill', 'decode', 'extract', 'sweep', 'screen'] as const).some((name) => only.includes(name));
+  return (['prefill', 'decode', 'extract', 'sweep', 'screen', 'gguf'] as const).some((name) =>
+    only.includes(name),
+  );
 }
 
 function trainMethods({ only }: BenchOptions, dtype: Dtype): TrainMethod[] {
@@ -128,6 +133,7 @@ async function* timeEngine(
   try {
     if (peer !== null) yield { agreement: await agreement(peer, model, 64) };
     for (const part of partsOf(model, products, peer, options)) yield { part: await time(part, options) };
+    if (options.only.includes('gguf')) yield* timeGguf(model, { ...settings, context }, options);
   } finally {
     await model.close();
     await products.close();
@@ -148,6 +154,27 @@ function partsOf(
     ...(only.includes('sweep') ? [sweepPart(model, steps)] : []),
     ...(only.includes('screen') ? [screenPart(model, peer, { ...screenWork, reply: 2 * steps })] : []),
   ];
+}
+
+/** Types whose blocks the runtime takes as they are; without blocks of its own it has them unpacked. */
+const ggufTypes: Readonly<Record<Dtype, GgufType>> = { fp32: 'Q8_0', int8: 'Q8_0', int4: 'Q4_0' };
+
+async function* timeGguf(
+  model: LanguageModel,
+  settings: Settings & { readonly context: number },
+  options: BenchOptions,
+): AsyncGenerator<Measured> {
+  const { folder } = model.checkpoint;
+  const type = ggufTypes[settings.dtype];
+  const file = `${folder}.${type}.gguf`;
+  note(`${settings.dtype}: writing the model as GGUF of ${type}`);
+  await writeGgufTwin(folder, file, type);
+  const twin = await loadModel(file, settings);
+  try {
+    for (const part of ggufParts(twin, model, type, options)) yield { part: await time(part, options) };
+  } finally {
+    await twin.close();
+  }
 }
 
 async function time(part: Part, { rounds }: BenchOptions): Promise<DtypeReport['parts'][number]> {
