@@ -21,20 +21,21 @@ export interface DriftState {
   readonly alert: 'up' | 'down' | null;
 }
 
-/**
- * Page's CUSUM over the turns of one conversation: what single turns do not show adds up, and what passes is forgotten. A
- * turn without a score leaves the sums as they are.
- */
-export function drift(scores: readonly (number | null)[], rule: DriftRule): DriftState[] {
+/** Before any turn. */
+export const noDrift: DriftState = { up: 0, down: 0, alert: null };
+
+/** Page's CUSUM, one turn on: a turn without a score leaves the sums as they are. */
+export function driftStep({ up, down }: DriftState, z: number | null, rule: DriftRule): DriftState {
   const { slack, limit, direction } = rule;
-  let [up, down] = [0, 0];
-  return scores.map((z) => {
-    if (z !== null) {
-      up = Math.max(0, up + z - slack);
-      down = Math.max(0, down - z - slack);
-    }
-    const rises = direction !== 'down' && up > limit;
-    const falls = direction !== 'up' && down > limit;
-    return { up, down, alert: rises ? 'up' : falls ? 'down' : null };
-  });
+  const sums =
+    z === null ? { up, down } : { up: Math.max(0, up + z - slack), down: Math.max(0, down - z - slack) };
+  const rises = direction !== 'down' && sums.up > limit;
+  const falls = direction !== 'up' && sums.down > limit;
+  return { ...sums, alert: rises ? 'up' : falls ? 'down' : null };
+}
+
+/** CUSUM over the turns of one conversation: what single turns do not show adds up, and what passes is forgotten. */
+export function drift(scores: readonly (number | null)[], rule: DriftRule): DriftState[] {
+  let state = noDrift;
+  return scores.map((z) => (state = driftStep(state, z, rule)));
 }

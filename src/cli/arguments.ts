@@ -47,6 +47,15 @@ export function decimal(min: number, max: number = Infinity): (text: string) => 
   };
 }
 
+/** Parses `30d`: a length of time in milliseconds. */
+export function duration(text: string): number {
+  const found = /^(\d{1,6})([hdw])$/.exec(text);
+  const hours = { h: 1, d: 24, w: 168 }[found?.[2] ?? ''];
+  if (found === null || hours === undefined || Number(found[1]) === 0)
+    throw new InvalidArgumentError('Expected a length of time such as 12h, 30d or 8w.');
+  return Number(found[1]) * hours * 3_600_000;
+}
+
 function rangeOf(min: number, max: number): string {
   if (min === -Number.MAX_VALUE) return '';
   return max >= Number.MAX_SAFE_INTEGER ? ` of ${min} or more` : ` from ${min} to ${max}`;

@@ -39,7 +39,19 @@ const watch = z
   });
 
 export const personaField = z
-  .strictObject({ steer: steer.exactOptional(), watch: watch.exactOptional() })
+  .strictObject({
+    steer: steer.exactOptional(),
+    watch: watch.exactOptional(),
+    conversation: z
+      .string()
+      .min(1)
+      .max(200)
+      .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'expected no control characters and no halves of characters')
+      .exactOptional()
+      .openapi({
+        description: 'Which conversation this is a turn of; otherwise it is known by its messages',
+      }),
+  })
   .openapi('Persona');
 export type PersonaField = z.infer<typeof personaField>;
 
@@ -153,12 +165,17 @@ const projection = z.object({
   mean: z.number().nullable(),
   tokens: z.array(z.number()).exactOptional(),
 });
-const replyPersona = z.object({ projections: z.record(z.string(), projection) }).openapi('ReplyPersona');
+/** Where a reply is kept, for servers that keep them. */
+const turnPlace = z.object({ conversation: z.string(), index: z.int() });
+const replyPersona = z
+  .object({ projections: z.record(z.string(), projection), turn: turnPlace.exactOptional() })
+  .openapi('ReplyPersona');
 export type ReplyPersona = z.infer<typeof replyPersona>;
 /** In the last chunk of a choice its projections; in those before it, where tokens are watched, what each was drawn from. */
 const chunkPersona = z.object({
   drawn_from: z.record(z.string(), z.number()).exactOptional(),
   projections: replyPersona.shape.projections.exactOptional(),
+  turn: turnPlace.exactOptional(),
   notes: z.array(z.string()).exactOptional(),
 });
 export type ChunkPersona = z.infer<typeof chunkPersona>;

@@ -5,7 +5,8 @@ import { HttpFailure, toFailure } from './failure.ts';
 import { admit } from './guard.ts';
 import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
-import { monitorPaths } from './monitor-routes.ts';
+import { addMonitor } from './monitor-app.ts';
+import type { OpenMonitor } from './open-monitor.ts';
 import { type LogEntry, type Notes, type ServerContext, watchRequests } from './request-log.ts';
 import { registerRoutes } from './routes.ts';
 import type { ServerSettings } from './settings.ts';
@@ -16,10 +17,14 @@ export interface ServerApp {
   readonly admission: Admission;
 }
 
-type App = OpenAPIHono<{ Variables: Notes }>;
+export type App = OpenAPIHono<{ Variables: Notes }>;
 
 /** The server's routes over loaded models. Nothing here listens; see `startServer`. */
-export function createApp(settings: ServerSettings, log: (entry: LogEntry) => void): ServerApp {
+export function createApp(
+  settings: ServerSettings,
+  log: (entry: LogEntry) => void,
+  open: OpenMonitor | null,
+): ServerApp {
   const app: App = new OpenAPIHono();
   const admission = new Admission(settings.limits);
   const metrics = new Metrics(() => admission.replies);
@@ -44,9 +49,10 @@ export function createApp(settings: ServerSettings, log: (entry: LogEntry) => vo
     admission.checkRate(who ?? addressOf(c));
     await next();
   });
-  addProtocol(app, new Handlers(settings, admission, metrics));
+  addProtocol(app, new Handlers(settings, admission, metrics, open?.monitor ?? null));
   addVectors(app, new VectorResources(settings.vectors, settings.limits));
-  addMonitor(app);
+  addMonitor(app, settings, open);
+  open?.monitor.metrics.registerAt(metrics.registry);
   addFacts(app, metrics);
   registerRoutes(app.openAPIRegistry);
   const document = app.getOpenAPI31Document({
@@ -87,15 +93,6 @@ function addVectors(app: App, vectors: VectorResources): void {
     await vectors.delete(c.req.param('name'));
     return c.json({ name: c.req.param('name'), deleted: true });
   });
-}
-
-function addMonitor(app: App): void {
-  for (const path of monitorPaths)
-    app.all(path, () => {
-      throw new HttpFailure(404, 'this server keeps no conversations; start it with --store', {
-        code: 'no_store',
-      });
-    });
 }
 
 function addFacts(app: App, { registry }: Metrics): void {

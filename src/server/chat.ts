@@ -5,13 +5,25 @@ import type { ChatChunk, ChatCompletion, ChatLogprobs, ChatRequest, TokenLogprob
 import { HttpFailure } from './failure.ts';
 import { replyPersona } from './persona.ts';
 import { chunkPersona, finishOf, headOf, isSilent, noted, usageOf } from './reply-parts.ts';
-import { type ReplyEvent, type ReplyForm, type ReplyPlan, type ReplyStream, planReplies } from './replies.ts';
+import {
+  planReplies,
+  type RepliedTurn,
+  type ReplyEvent,
+  type ReplyForm,
+  type ReplyPlan,
+  type ReplyStream,
+} from './replies.ts';
 import type { ServerSettings } from './settings.ts';
 import { tokenTexts } from './token-text.ts';
 
 /** Chat completions. */
 export const chatForm: ReplyForm<ChatRequest> = {
   count: (request) => request.n ?? 1,
+  prompts: ({ messages }) => {
+    const plain = toMessages(messages);
+    const user = plain.findLast(({ role }) => role === 'user')?.content ?? null;
+    return [{ messages: plain, user }];
+  },
   plan: planChat,
   whole: toChatCompletion,
   stream: (plan) => new ChatStream(plan),
@@ -34,18 +46,21 @@ export function toMessages(messages: ChatRequest['messages']): ChatMessage[] {
   }));
 }
 
-function toChatCompletion(plan: ReplyPlan, results: readonly Generated[]): ChatCompletion {
+function toChatCompletion(plan: ReplyPlan, results: readonly RepliedTurn[]): ChatCompletion {
   return {
     ...headOf(plan, 'chatcmpl'),
     object: 'chat.completion',
-    choices: results.map((result, index) => ({
+    choices: results.map(({ result, turn }, index) => ({
       index,
       message: { role: 'assistant', content: result.text ?? '', refusal: null },
       finish_reason: finishOf(result),
       logprobs: result.logprobs === undefined ? null : toLogprobs(plan, result.logprobs),
-      ...replyPersona(result, plan.persona),
+      ...replyPersona(result, plan.persona, turn),
     })),
-    usage: usageOf(plan, results),
+    usage: usageOf(
+      plan,
+      results.map(({ result }) => result),
+    ),
     ...noted(plan),
   };
 }

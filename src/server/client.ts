@@ -17,7 +17,34 @@ import type {
   ModelList,
   VectorFacts,
 } from './api.ts';
+import type {
+  AlertItem,
+  AlertPage,
+  AlertQuery,
+  ConversationDetail,
+  ConversationPage,
+  ConversationQuery,
+  DetailQuery,
+  MonitorSummary,
+  PolicyItem,
+  PolicyList,
+  PolicyRequest,
+  SummaryQuery,
+  TurnEvent,
+} from './monitor-api.ts';
 
+export type {
+  AlertItem,
+  AlertPage,
+  ConversationDetail,
+  ConversationItem,
+  ConversationPage,
+  MonitorSummary,
+  PolicyItem,
+  PolicyRequest,
+  TurnEvent,
+  TurnItem,
+} from './monitor-api.ts';
 export type {
   ActivationsRequest,
   ActivationsResult,
@@ -38,7 +65,7 @@ export interface ClientOptions {
   /** Such as `http://127.0.0.1:8787`, the default. */
   readonly url?: string;
   readonly apiKey?: string;
-  /** What the server printed; needed to upload and delete vectors. */
+  /** What the server printed; needed for what changes vectors or policies, and where there are API keys for conversations. */
   readonly token?: string;
   readonly fetch?: typeof globalThis.fetch;
 }
@@ -55,6 +82,11 @@ export class ServerRefusal extends Error {
     this.code = code;
   }
 }
+
+/** An event of the server's store. */
+export type MonitorNews =
+  | { readonly id: string; readonly event: 'turn'; readonly data: TurnEvent }
+  | { readonly id: string; readonly event: 'alert'; readonly data: AlertItem };
 
 type Whole<T> = Omit<T, 'stream' | 'stream_options'>;
 type Streamed<T> = Omit<T, 'stream'>;
@@ -130,6 +162,46 @@ export class PersonaClient {
     await this.ask('DELETE', `/persona/vectors/${encodeURIComponent(name)}`);
   }
 
+  /** Conversations of the server's store, the newest first; `cursor` is the `next_cursor` of the page before. */
+  conversations(query: ConversationQuery = {}): Promise<ConversationPage> {
+    return this.ask('GET', `/persona/conversations${queryOf(query)}`);
+  }
+
+  conversation(id: string, query: DetailQuery = {}): Promise<ConversationDetail> {
+    return this.ask('GET', `/persona/conversations/${encodeURIComponent(id)}${queryOf(query)}`);
+  }
+
+  alerts(query: AlertQuery = {}): Promise<AlertPage> {
+    return this.ask('GET', `/persona/alerts${queryOf(query)}`);
+  }
+
+  summary(query: SummaryQuery = {}): Promise<MonitorSummary> {
+    return this.ask('GET', `/persona/monitor/summary${queryOf(query)}`);
+  }
+
+  async policies(): Promise<readonly PolicyItem[]> {
+    return (await this.ask<PolicyList>('GET', '/persona/policies')).data;
+  }
+
+  putPolicy(name: string, policy: PolicyRequest): Promise<PolicyItem> {
+    return this.ask('PUT', `/persona/policies/${encodeURIComponent(name)}`, policy);
+  }
+
+  async deletePolicy(name: string): Promise<void> {
+    await this.ask('DELETE', `/persona/policies/${encodeURIComponent(name)}`);
+  }
+
+  /** Turns and alerts as they come, for as long as the server runs; with the id of an event, from the one after it. */
+  async *events(lastEventId?: string, signal?: AbortSignal): AsyncGenerator<MonitorNews> {
+    const last = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+    const response = await this.send('/persona/events', {
+      headers: { ...this.headers, ...last },
+      ...(signal !== undefined && { signal }),
+    });
+    for await (const { id, event, data } of serverEvents(response.body!))
+      if (id !== undefined) yield { id, event, data: JSON.parse(data) } as MonitorNews;
+  }
+
   private ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     return this.result(path, {
       method,
@@ -150,7 +222,7 @@ export class PersonaClient {
       body: JSON.stringify({ ...request, stream: true }),
       ...(signal !== undefined && { signal }),
     });
-    for await (const data of serverEvents(response.body!)) {
+    for await (const { data } of serverEvents(response.body!)) {
       if (data === '[DONE]') return;
       const value = JSON.parse(data) as T | ErrorBody;
       if (isError(value)) throw new ServerRefusal(response.status, value.error.message, value.error.code);
@@ -178,13 +250,30 @@ function isError(value: unknown): value is ErrorBody {
   return typeof error === 'object' && error !== null && 'message' in error && 'code' in error;
 }
 
-/** The data of server-sent events, one line each, as this server sends them. */
-async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+interface ServerEvent {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data: string;
+}
+
+/** Server-sent events, each field one line, as this server sends them. */
+async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
   let waiting = '';
   for await (const bytes of body) {
     const events = (waiting + decoder.decode(bytes, { stream: true })).split('\n\n');
     waiting = events.pop()!;
-    for (const event of events) yield event.slice('data: '.length);
+    for (const event of events) {
+      const fields = event.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2));
+      // A line without a name is a sign of life.
+      yield { data: '', ...(Object.fromEntries(fields.filter(([name]) => name !== '')) as object) };
+    }
   }
+}
+
+function queryOf(query: Readonly<Record<string, unknown>>): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  const fields = given.map(([name, value]): [string, string] => [name, String(value)]);
+  const text = new URLSearchParams(fields).toString();
+  return text === '' ? '' : `?${text}`;
 }

@@ -4,12 +4,21 @@ import { requireTokenizer } from '../apps/messages.ts';
 import type { Completion, CompletionChunk, CompletionLogprobs, CompletionRequest } from './api.ts';
 import { replyPersona } from './persona.ts';
 import { chunkPersona, finishOf, headOf, isSilent, noted, usageOf } from './reply-parts.ts';
-import { planReplies, type ReplyEvent, type ReplyForm, type ReplyPlan, type ReplyStream } from './replies.ts';
+import {
+  planReplies,
+  type RepliedTurn,
+  type ReplyEvent,
+  type ReplyForm,
+  type ReplyPlan,
+  type ReplyStream,
+} from './replies.ts';
 import { tokenTexts } from './token-text.ts';
 
 /** Completions, the older form. */
 export const completionForm: ReplyForm<CompletionRequest> = {
   count: (request) => toInputs(request.prompt).length * (request.n ?? 1),
+  prompts: ({ prompt }) =>
+    toInputs(prompt).map((one) => ({ messages: null, user: 'prompt' in one ? one.prompt : null })),
   plan: (request, settings) => {
     const wanted = { maxTokens: request.max_tokens, logprobs: request.logprobs ?? undefined };
     return planReplies(request, toInputs(request.prompt), wanted, settings);
@@ -26,18 +35,21 @@ function toInputs(prompt: CompletionRequest['prompt']): GenerateInput[] {
   );
 }
 
-function toCompletion(plan: ReplyPlan, results: readonly Generated[]): Completion {
+function toCompletion(plan: ReplyPlan, results: readonly RepliedTurn[]): Completion {
   return {
     ...headOf(plan, 'cmpl'),
     object: 'text_completion',
-    choices: results.map((result, index) => ({
+    choices: results.map(({ result, turn }, index) => ({
       index,
       text: result.text ?? '',
       finish_reason: finishOf(result),
       logprobs: result.logprobs === undefined ? null : toLogprobs(plan, result.logprobs, 0),
-      ...replyPersona(result, plan.persona),
+      ...replyPersona(result, plan.persona, turn),
     })),
-    usage: usageOf(plan, results),
+    usage: usageOf(
+      plan,
+      results.map(({ result }) => result),
+    ),
     ...noted(plan),
   };
 }

@@ -93,7 +93,8 @@ function checkKey({ headers }: Request, { keys }: Pick<ServerSettings, 'keys'>):
   });
 }
 
-function checkToken({ headers }: Request, token: string): void {
+/** @throws HttpFailure 401 for a request without the token. */
+export function checkToken({ headers }: Request, token: string): void {
   const given = headers.get('x-persona-token') ?? '';
   if (token !== '' && timingSafeEqual(hashOf(given), hashOf(token))) return;
   throw new HttpFailure(401, 'expected the token that `persona serve` printed, as "x-persona-token"', {

@@ -1,18 +1,17 @@
 import type { z } from '@hono/zod-openapi';
 import { poolings } from '../engine/types.ts';
-import { UsageError } from '../errors.ts';
 import { steeringForms } from '../persona/steering/spec.ts';
-import { describeIssues } from '../store/schema.ts';
 import { answerActivations } from './activations.ts';
 import type { Admission } from './admission.ts';
 import * as api from './api.ts';
+import { readBody } from './body.ts';
 import { chatForm } from './chat.ts';
 import { completionForm } from './completions.ts';
 import { Deadline } from './deadline.ts';
-import { HttpFailure } from './failure.ts';
 import type { Metrics } from './metrics.ts';
 import { nameableVectors } from './persona.ts';
-import { collectReplies, findModel, type ReplyForm, type ReplyPlan, runReplies } from './replies.ts';
+import type { Monitor, WatchedReplies } from './monitor.ts';
+import { collectReplies, findModel, type ReplyForm, runReplies } from './replies.ts';
 import type { ServerContext } from './request-log.ts';
 import type { Limits, ServerSettings } from './settings.ts';
 import { streamReplies } from './sse.ts';
@@ -22,12 +21,14 @@ export class Handlers {
   private readonly settings: ServerSettings;
   private readonly admission: Admission;
   private readonly metrics: Metrics;
+  private readonly monitor: Monitor | null;
   private readonly started = Math.floor(Date.now() / 1000);
 
-  constructor(settings: ServerSettings, admission: Admission, metrics: Metrics) {
+  constructor(settings: ServerSettings, admission: Admission, metrics: Metrics, monitor: Monitor | null) {
     this.settings = settings;
     this.admission = admission;
     this.metrics = metrics;
+    this.monitor = monitor;
   }
 
   get limits(): Limits {
@@ -47,11 +48,11 @@ export class Handlers {
   }
 
   async chat(c: ServerContext): Promise<Response> {
-    return this.reply(c, await this.readBody(c, api.chatRequest), chatForm);
+    return this.reply(c, await this.body(c, api.chatRequest), chatForm);
   }
 
   async completions(c: ServerContext): Promise<Response> {
-    return this.reply(c, await this.readBody(c, api.completionRequest), completionForm);
+    return this.reply(c, await this.body(c, api.completionRequest), completionForm);
   }
 
   private async reply<Request extends api.ChatRequest | api.CompletionRequest>(
@@ -67,14 +68,15 @@ export class Handlers {
     };
     let streaming = false;
     try {
-      const plan = await form.plan(request, this.settings);
+      const watched = await this.watch(c, request, form);
+      const { plan } = watched;
       this.metrics.tokens.inc({ kind: 'prompt' }, plan.promptTokens);
       if (request.stream === true) {
         streaming = true;
-        return this.stream(c, { request, form, plan, deadline, end });
+        return this.stream(c, { request, form, watched, deadline, end });
       }
-      const results = await collectReplies(plan, deadline.signal);
-      for (const { ids } of results) this.metrics.tokens.inc({ kind: 'reply' }, ids.length);
+      const results = await collectReplies(watched, deadline.signal);
+      for (const { result } of results) this.metrics.tokens.inc({ kind: 'reply' }, result.ids.length);
       return Response.json(form.whole(plan, results));
     } catch (error) {
       throw deadline.explain(error);
@@ -83,18 +85,34 @@ export class Handlers {
     }
   }
 
+  /** The plan of a request, with what the store adds where there is one. */
+  private async watch<Request extends api.ChatRequest | api.CompletionRequest>(
+    c: ServerContext,
+    request: Request,
+    form: ReplyForm<Request>,
+  ): Promise<WatchedReplies> {
+    const plan = await form.plan(request, this.settings);
+    if (this.monitor === null) return { plan, record: () => Promise.resolve(null) };
+    return this.monitor.watch(plan, {
+      who: c.get('who') ?? null,
+      conversation: request.persona?.conversation ?? null,
+      prompts: form.prompts(request),
+      traceparent: c.req.header('traceparent') ?? null,
+    });
+  }
+
   private stream<Request extends api.ChatRequest | api.CompletionRequest>(
     c: ServerContext,
     {
       request,
       form,
-      plan,
+      watched,
       deadline,
       end,
     }: {
       readonly request: Request;
       readonly form: ReplyForm<Request>;
-      readonly plan: ReplyPlan;
+      readonly watched: WatchedReplies;
       readonly deadline: Deadline;
       readonly end: () => void;
     },
@@ -104,8 +122,8 @@ export class Handlers {
     c.set('ended', new Promise((resolve) => (ended = resolve)));
     const env = c.env as { outgoing?: { destroy(): void } } | undefined;
     return streamReplies({
-      chunks: form.stream(plan),
-      events: runReplies(plan, deadline.signal, onToken),
+      chunks: form.stream(watched.plan),
+      events: runReplies(watched, deadline.signal, onToken),
       withUsage: request.stream_options?.include_usage === true,
       waitingBytes: this.limits.waitingBytes,
       abort: deadline.abort,
@@ -120,7 +138,7 @@ export class Handlers {
   }
 
   async activations(c: ServerContext): Promise<Response> {
-    const request = await this.readBody(c, api.activationsRequest);
+    const request = await this.body(c, api.activationsRequest);
     const leave = this.admission.enter(request.input.length);
     const deadline = new Deadline(c.req.raw.signal, this.limits.seconds);
     try {
@@ -152,25 +170,7 @@ export class Handlers {
     };
   }
 
-  private async readBody<T>(c: ServerContext, schema: z.ZodType<T>): Promise<T> {
-    const text = await c.req.text();
-    if (this.settings.logText) c.set('text', text);
-    const parsed = schema.safeParse(parseJson(text));
-    if (parsed.success) return parsed.data;
-    const param = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
-    throw new HttpFailure(400, describeIssues(parsed.error), {
-      code: 'invalid_request',
-      ...(param !== '' && { param: param.slice(0, 200) }),
-    });
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new UsageError(`expected JSON, but ${cause instanceof Error ? cause.message : 'it is none'}`, {
-      cause,
-    });
+  private body<T>(c: ServerContext, schema: z.ZodType<T>): Promise<T> {
+    return readBody(c, schema, this.settings.logText);
   }
 }

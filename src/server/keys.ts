@@ -4,8 +4,10 @@ import { parseStrict, readUserJson } from '../store/strict-json.ts';
 import { pathKind } from '../model/read-bytes.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
 
+/** The name goes into logs and the store, whose texts end at a NUL. */
+const keyName = z.string().regex(/^\P{Cc}+$/u, 'expected a name without control characters');
 const keyFile = z.strictObject({
-  keys: z.array(z.strictObject({ name: z.string().min(1), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  keys: z.array(z.strictObject({ name: keyName, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
 });
 
 /** API keys of clients. Only their hashes are kept: a key is 256 random bits, which no dictionary has. */
@@ -14,6 +16,10 @@ export class ApiKeys {
 
   constructor(keys: readonly { readonly name: string; readonly sha256: string }[]) {
     this.hashes = keys.map(({ name, sha256 }) => ({ name, hash: Buffer.from(sha256, 'hex') }));
+  }
+
+  get names(): readonly string[] {
+    return this.hashes.map(({ name }) => name);
   }
 
   /** Whose key it is, or null. Takes as long for a wrong key as for a right one. */

@@ -4,7 +4,7 @@ import { z } from '@hono/zod-openapi';
 
 const time = z.iso.datetime();
 const since = z
-  .union([z.iso.datetime({ offset: true }), z.iso.date()])
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], 'expected a day or a time in ISO 8601')
   .openapi({ description: 'Only what is as new as this' });
 const paging = {
   limit: z.coerce.number().int().min(1).max(500).exactOptional().openapi({ description: 'Default 50' }),
@@ -127,7 +127,7 @@ const policyBody = {
     .openapi({ description: 'Where the action caps; default the 75th percentile of ordinary reply tokens' }),
   webhook: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }).exactOptional(),
 };
-const policyName = z
+export const policyName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'expected at most 64 letters, digits, "-" and "_"');
 /** As it is put; the name is the route's, and may be said again. */

@@ -48,12 +48,3 @@ export function registerMonitorRoutes(registry: OpenAPIHono['openAPIRegistry']):
     },
   });
 }
-
-/** Paths of the monitoring store. */
-export const monitorPaths: readonly string[] = [
-  '/persona/conversations/:id?',
-  '/persona/alerts',
-  '/persona/policies/:name?',
-  '/persona/monitor/summary',
-  '/persona/events',
-];

@@ -10,9 +10,10 @@ import { defined } from '../util/defined.ts';
 import { nearestName } from '../util/nearest.ts';
 import type { PersonaField, ReplyPersona } from './api.ts';
 import { HttpFailure } from './failure.ts';
+import type { TurnPlace } from './monitor.ts';
 
 /** Edits of one layer that have to act one after the other; more would make the graph of all requests deep. */
-const mostStages = 4;
+export const mostStages = 4;
 
 /** A request's persona field, understood. */
 export interface RequestPersona {
@@ -20,6 +21,8 @@ export interface RequestPersona {
   readonly history: SteeringSpec['history'];
   /** Each under the name that the request has for it. */
   readonly watched: readonly Watched[];
+  /** What policies watch beside: projected after the others, and no part of the answer. */
+  readonly unasked: readonly Watched[];
   /** Whether projections of every token are wanted. */
   readonly tokens: boolean;
   /** What a user should know, in sentences. */
@@ -30,6 +33,7 @@ const noPersona: RequestPersona = {
   interventions: [],
   history: 'clean',
   watched: [],
+  unasked: [],
   tokens: false,
   notes: [],
 };
@@ -73,7 +77,7 @@ async function readSteer(
   }
   for (const entry of spec.interventions) {
     for (const reference of [entry.vector, entry.when?.vector])
-      if (typeof reference === 'string') checkName(reference, names);
+      if (typeof reference === 'string') checkVectorName(reference, names);
   }
   const resolved = await resolveSteering({ ...spec, vectors: folder }, checkpoint);
   const { config, tokenizer } = checkpoint;
@@ -94,7 +98,7 @@ async function readWatch(
   const { vectors, layer, pooling, tokens = false } = Array.isArray(field) ? { vectors: field } : field;
   const watched: Watched[] = [];
   for (const name of vectors) {
-    checkName(name, names);
+    checkVectorName(name, names);
     if (watched.some((one) => one.name === name))
       throw new UsageError(`persona.watch: expected every vector once, got ${JSON.stringify(name)} twice.`);
     const vector = await loadVector(name, { folder, ...defined({ pooling }) });
@@ -104,29 +108,46 @@ async function readWatch(
 }
 
 /** @throws HttpFailure for a name that is not among those of the folder; no path is one. */
-function checkName(name: string, names: readonly string[]): void {
+export function checkVectorName(name: string, names: readonly string[], where = 'persona'): void {
   if (names.includes(name)) return;
   const nearest = nearestName(name, names);
   const hint =
     nearest === null ? 'GET /persona/vectors lists them' : `did you mean ${JSON.stringify(nearest)}?`;
   throw new HttpFailure(400, `found no vector ${JSON.stringify(name.slice(0, 100))}; ${hint}`, {
     code: 'unknown_vector',
-    param: 'persona',
+    param: where,
   });
 }
 
-/** What is said of a reply: its projections before it and over its tokens. */
+/** What is said of a reply: its projections before it and over its tokens, and where it stands among those that are kept. */
 export function replyPersona(
   { projections }: Generated,
-  { watched, tokens }: RequestPersona,
+  { watched, unasked, tokens }: RequestPersona,
+  turn: TurnPlace | null,
 ): { persona?: ReplyPersona } {
-  if (watched.length === 0 || projections === undefined) return {};
-  const count = projections.length / watched.length;
+  const place = turn === null ? {} : { turn };
+  if (watched.length === 0 || projections === undefined)
+    return turn === null ? {} : { persona: { projections: {}, ...place } };
   const found = watched.map(({ name, layer }, i): [string, ReplyPersona['projections'][string]] => {
-    const values = Array.from({ length: count }, (_, t) => projections[t * watched.length + i]!);
-    const reply = values.slice(1);
-    const mean = reply.length === 0 ? null : reply.reduce((sum, value) => sum + value, 0) / reply.length;
-    return [name, { layer, before: values[0]!, mean, ...(tokens && { tokens: reply }) }];
+    const { before, mean, tokens: all } = readingsOf(projections, watched.length + unasked.length, i);
+    return [name, { layer, before, mean, ...(tokens && { tokens: all }) }];
   });
-  return { persona: { projections: Object.fromEntries(found) } };
+  return { persona: { projections: Object.fromEntries(found), ...place } };
+}
+
+/**
+ * One vector's readings: before the reply, over it, and at each of its tokens.
+ *
+ * @param projections `[1 + tokens, width]`, the first row before the reply
+ */
+export function readingsOf(
+  projections: Float32Array,
+  width: number,
+  vector: number,
+): { readonly before: number; readonly mean: number | null; readonly tokens: number[] } {
+  const count = projections.length / width;
+  const values = Array.from({ length: count }, (_, t) => projections[t * width + vector]!);
+  const tokens = values.slice(1);
+  const mean = tokens.length === 0 ? null : tokens.reduce((sum, value) => sum + value, 0) / tokens.length;
+  return { before: values[0]!, mean, tokens };
 }

@@ -5,6 +5,7 @@ import { AsyncQueue } from '../util/async-queue.ts';
 import { defined } from '../util/defined.ts';
 import type { ChatRequest, CompletionRequest } from './api.ts';
 import { HttpFailure } from './failure.ts';
+import type { Asked, TurnPlace, WatchedReplies } from './monitor.ts';
 import { readPersona, type RequestPersona } from './persona.ts';
 import type { Limits, ServedModel, ServerSettings } from './settings.ts';
 
@@ -24,7 +25,9 @@ export interface ReplyForm<Request> {
   /** @throws what a client is to be told, before anything runs. */
   readonly plan: (request: Request, settings: ServerSettings) => Promise<ReplyPlan>;
   /** The answer to a request that is not streamed. */
-  readonly whole: (plan: ReplyPlan, results: readonly Generated[]) => object;
+  readonly whole: (plan: ReplyPlan, results: readonly RepliedTurn[]) => object;
+  /** What was said before each reply, by prompt. */
+  readonly prompts: (request: Request) => Asked['prompts'];
   readonly stream: (plan: ReplyPlan) => ReplyStream;
 }
 
@@ -35,7 +38,12 @@ export interface ReplyStream {
   usage(results: readonly Generated[]): object;
 }
 
-export type ReplyEvent = { readonly token: TokenEvent } | { readonly result: Generated };
+export type ReplyEvent = { readonly token: TokenEvent } | RepliedTurn;
+/** A reply, and where it is kept. */
+export interface RepliedTurn {
+  readonly result: Generated;
+  readonly turn: TurnPlace | null;
+}
 
 /** What chat and completion requests have in common. */
 type Sampling = Omit<ChatRequest | CompletionRequest, 'logprobs' | 'messages' | 'prompt'>;
@@ -124,7 +132,7 @@ function projectOf({ watched }: RequestPersona): Pick<GenerateOptions, 'project'
 
 /** Runs a plan; its events as they come, the last one of each row being its result. `onToken` is called for each token. */
 export async function* runReplies(
-  plan: ReplyPlan,
+  { plan, record }: WatchedReplies,
   signal: AbortSignal,
   onToken: () => void,
 ): AsyncGenerator<ReplyEvent> {
@@ -136,7 +144,7 @@ export async function* runReplies(
         queue.push([{ token }]);
       };
       const results = plan.served.model.generate(plan.rows, { ...plan.options, onToken: take, signal });
-      for await (const result of results) queue.push([{ result }]);
+      for await (const result of results) queue.push([{ result, turn: await record(result) }]);
     } finally {
       queue.end();
     }
@@ -148,9 +156,12 @@ export async function* runReplies(
 }
 
 /** All results of a plan, in the order of its rows. */
-export async function collectReplies(plan: ReplyPlan, signal: AbortSignal): Promise<Generated[]> {
-  const results: Generated[] = [];
+export async function collectReplies(
+  { plan, record }: WatchedReplies,
+  signal: AbortSignal,
+): Promise<RepliedTurn[]> {
+  const results: RepliedTurn[] = [];
   for await (const result of plan.served.model.generate(plan.rows, { ...plan.options, signal }))
-    results[result.index] = result;
+    results[result.index] = { result, turn: await record(result) };
   return results;
 }

@@ -38,7 +38,8 @@ export function isSilent({ persona }: ReplyPlan, event: Extract<ReplyEvent, { to
 export function chunkPersona(plan: ReplyPlan, event: ReplyEvent): { persona?: ChunkPersona } {
   const { watched, tokens } = plan.persona;
   if ('result' in event) {
-    const persona = { ...replyPersona(event.result, plan.persona).persona, ...noted(plan).persona };
+    const { persona: said } = replyPersona(event.result, plan.persona, event.turn);
+    const persona = { ...said, ...noted(plan).persona };
     return Object.keys(persona).length === 0 ? {} : { persona };
   }
   const { projections } = event.token;

@@ -1,5 +1,6 @@
 import type { LanguageModel } from '../engine/model.ts';
 import type { ApiKeys } from './keys.ts';
+import type { MonitorSettings } from './monitor-settings.ts';
 
 /** What bounds a request and the server. */
 export interface Limits {
@@ -61,4 +62,6 @@ export interface ServerSettings {
   readonly version: string;
   /** Whether prompts and replies are logged. */
   readonly logText: boolean;
+  /** Where conversations are kept; null keeps none. */
+  readonly monitor: MonitorSettings | null;
 }

@@ -4,6 +4,7 @@ import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../errors.ts';
 import { createApp, type ServerApp } from './app.ts';
+import { openMonitor } from './open-monitor.ts';
 import type { LogEntry } from './request-log.ts';
 import type { Limits, ServerSettings } from './settings.ts';
 
@@ -40,12 +41,21 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
     throw new UsageError(
       `Expected a token of at least ${leastToken} characters, got ${settings.token.length}; leave PERSONA_TOKEN unset to have one made.`,
     );
-  const app = createApp(settings, options.log);
-  const server = await listen(app, settings.limits, options);
+  const monitor = settings.monitor === null ? null : await openMonitor(settings, settings.monitor);
+  const app = createApp(settings, options.log, monitor);
+  const server = await listen(app, settings.limits, options).catch(async (error: unknown) => {
+    await monitor?.close();
+    throw error;
+  });
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
-    close: (patience = 30_000) => close(app, server, patience),
+    close: async (patience = 30_000) => {
+      // Their streams would never end by themselves.
+      monitor?.monitor.events.close();
+      await close(app, server, patience);
+      await monitor?.close();
+    },
   };
 }
 

@@ -17,6 +17,19 @@ export function cacheFolder(environment: Environment = process.env): string {
   return join(base, 'persona-vectors');
 }
 
+/**
+ * The store of conversations where none is named: `monitor.sqlite` in PERSONA_DATA, else in `persona-vectors` of XDG_DATA_HOME,
+ * else in ~/.local/share/persona-vectors. No cache: nobody can make it again.
+ */
+export function defaultStoreFile(environment: Environment = process.env): string {
+  const own = environment['PERSONA_DATA'];
+  if (own) return join(resolve(own), 'monitor.sqlite');
+  const shared = environment['XDG_DATA_HOME'];
+  const home = environment['HOME'] || homedir();
+  const base = shared && isAbsolute(shared) ? shared : join(home, '.local', 'share');
+  return join(base, 'persona-vectors', 'monitor.sqlite');
+}
+
 /** The folder of one model's weights in one recipe, such as `weights/Qwen-Qwen2.5-0.5B-0123456789abcdef-int8-block128`. */
 export function weightCacheFolder(root: string, model: string, fingerprint: string, recipe: string): string {
   return join(root, 'weights', `${slug(model)}-${fingerprint.slice(0, 16)}-${recipe}`);

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { projectRoot, readProjectFile, typescriptFiles } from './source.ts';
 
@@ -24,6 +25,11 @@ export function compiledCli(): string {
   const folder = join(cache, fingerprint(sources));
   if (!existsSync(folder)) compile(sources, folder);
   return join(folder, 'dist/cli/main.js');
+}
+
+/** A file of that copy, such as `server/start.js`, for what threads run. */
+export function compiledFile(path: string): URL {
+  return new URL(`../${path}`, pathToFileURL(compiledCli()));
 }
 
 function fingerprint(sources: readonly string[]): string {

@@ -39,14 +39,19 @@ export const modelless: ServerSettings = {
   token,
   version: '0.0.0',
   logText: false,
+  monitor: null,
 };
 
 /** A server over the two models that ship, with one vector, `mood`, in its folder; it listens on any free port of the loopback. */
-export async function openTestServer(change: Partial<ServerSettings> = {}): Promise<TestServer> {
+/** @param folder of the vectors, which stays; otherwise one that is made and removed */
+export async function openTestServer(
+  change: Partial<ServerSettings> = {},
+  folder?: string,
+): Promise<TestServer> {
   const chat = await loadModel(shippedModelFolder());
-  const vectors = await mkdtemp(join(tmpdir(), 'server-vectors-'));
+  const vectors = folder ?? (await mkdtemp(join(tmpdir(), 'server-vectors-')));
   const model = await loadModel(stories);
-  await randomPersona(model).save(join(vectors, 'mood.safetensors'));
+  await randomPersona(model, 'mood').save(join(vectors, 'mood.safetensors'));
   const log: LogEntry[] = [];
   const models = [
     { id: 'stories260K', model },
@@ -67,7 +72,7 @@ export async function openTestServer(change: Partial<ServerSettings> = {}): Prom
       await server.close(patience);
       await model.close();
       await chat.close();
-      await rm(vectors, { recursive: true });
+      if (folder === undefined) await rm(vectors, { recursive: true });
     },
   };
 }
@@ -80,10 +85,10 @@ export async function metric({ url }: TestServer, name: string): Promise<number>
 }
 
 /** A vector of the model's shape with random numbers, which recommends layer 3. */
-function randomPersona({ checkpoint }: LanguageModel): PersonaVector {
+export function randomPersona({ checkpoint }: LanguageModel, trait: string): PersonaVector {
   const { layers, width } = checkpoint.config;
-  const metadata = unknownOrigin({ trait: 'mood', model: checkpoint.id, pooling: 'response_mean' });
-  return new PersonaVector(layers, width, randomVector((layers + 1) * width, 'mood'), {
+  const metadata = unknownOrigin({ trait, model: checkpoint.id, pooling: 'response_mean' });
+  return new PersonaVector(layers, width, randomVector((layers + 1) * width, trait), {
     ...metadata,
     recommendedLayer: 3,
   });

@@ -145,6 +145,14 @@ describe('the OpenAPI document', () => {
       'get /persona/vectors/{name}',
       'put /persona/vectors/{name}',
       'delete /persona/vectors/{name}',
+      'get /persona/conversations',
+      'get /persona/conversations/{id}',
+      'get /persona/alerts',
+      'get /persona/policies',
+      'put /persona/policies/{name}',
+      'delete /persona/policies/{name}',
+      'get /persona/monitor/summary',
+      'get /persona/events',
     ]);
   });
 

@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
-import { blockOption, collected, dtypeOption, wholeNumber } from '../arguments.ts';
+import { blockOption, collected, dtypeOption, duration, wholeNumber } from '../arguments.ts';
 import type { Dtype } from '../../engine/model.ts';
 import type { ApiKeys } from '../../server/keys.ts';
+import type { MonitorSettings } from '../../server/monitor-settings.ts';
 import type { ServedModel } from '../../server/settings.ts';
 import type { CommandContext } from '../context.ts';
 import { note, print, printJson } from '../terminal.ts';
@@ -36,6 +37,13 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     )
     .option('--rate <n>', 'requests a minute from one key or address (default: no limit)', wholeNumber(1))
     .option('--timeout <seconds>', 'what one request may take', wholeNumber(1, 86_400), 600)
+    .option('--store [file]', 'keep conversations that are watched in a database (see docs/monitoring.md)')
+    .option('--no-store', 'keep nothing')
+    .option('--keep-text', 'keep the texts of conversations too, not numbers alone')
+    .option('--retain <time>', 'how long turns are kept, such as 30d (default: for ever)', duration)
+    .option('--store-size <MB>', 'what the store may hold; the oldest turns go first', wholeNumber(1), 4096)
+    .option('--baseline <file>', 'file of `persona calibrate`; may be given several times', collected)
+    .option('--policies <file>', 'what is watched, and what is done about it (see docs/monitoring.md)')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
     .addOption(dtypeOption)
     .addOption(blockOption)
@@ -48,10 +56,12 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
         return;
       }
       const keys = keyFile === undefined ? null : await ApiKeys.read(keyFile);
+      const { readMonitorFlags } = await import('../../server/monitor-settings.ts');
+      const monitor = await readMonitorFlags(flags, (trouble) => log({ event: 'store', error: trouble }));
       const served: ServedModel[] = [];
       try {
         await loadAll(models.length === 0 ? [shippedModelFolder()] : models, flags, served);
-        await serveUntilStopped({ served, keys, signal }, flags);
+        await serveUntilStopped({ served, keys, monitor, signal }, flags);
       } finally {
         for (const { model } of served) await model.close();
       }
@@ -77,8 +87,14 @@ async function serveUntilStopped(
   {
     served,
     keys,
+    monitor,
     signal,
-  }: { readonly served: readonly ServedModel[]; readonly keys: ApiKeys | null; readonly signal: AbortSignal },
+  }: {
+    readonly served: readonly ServedModel[];
+    readonly keys: ApiKeys | null;
+    readonly monitor: MonitorSettings | null;
+    readonly signal: AbortSignal;
+  },
   { vectors, host, port, allowHost = [], json, logText, ...flags }: ServeFlags,
 ): Promise<void> {
   const { startServer } = await import('../../server/start.ts');
@@ -91,8 +107,18 @@ async function serveUntilStopped(
   const token = process.env['PERSONA_TOKEN'] ?? randomBytes(24).toString('base64url');
   const hosts = [urlHost(host), ...allowHost].map((name) => name.toLowerCase());
   const server = await startServer(
-    { models: served, vectors, limits, hosts, keys, token, version, logText: logText === true },
-    { host, port, log: (entry) => note(JSON.stringify({ time: new Date().toISOString(), ...entry })) },
+    {
+      models: served,
+      vectors,
+      limits,
+      hosts,
+      keys,
+      token,
+      version,
+      logText: logText === true,
+      monitor,
+    },
+    { host, port, log },
   );
   const url = `http://${urlHost(host)}:${server.port}`;
   if (json === true) printJson({ url, token, models: served.map(({ id }) => id) });
@@ -101,6 +127,11 @@ async function serveUntilStopped(
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   note('waiting for replies under way');
   await server.close();
+}
+
+/** A line of the log. */
+function log(entry: object): void {
+  note(JSON.stringify({ time: new Date().toISOString(), ...entry }));
 }
 
 function urlHost(host: string): string {

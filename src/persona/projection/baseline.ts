@@ -59,13 +59,23 @@ export function valueAt(
 
 /** The baseline's numbers of a watched vector; UsageError where it has none, or of another vector of that name. */
 export function baselineOf(baseline: Baseline, watched: Watched, where = 'The baseline'): BaselineVector {
-  const hash = directionHash(watched.vector);
-  const found = baseline.vectors.find(
-    ({ layer, vector_sha256: known }) => layer === watched.layer && known === hash,
-  );
-  if (found === undefined)
+  const found = findBaseline([baseline], watched);
+  if (found === null)
     throw notCalibrated(baseline, `this vector of ${watched.name} at layer ${watched.layer}`, where);
-  return found;
+  return found.vector;
+}
+
+/** The first of some baselines that knows this direction at this layer; null where none does. */
+export function findBaseline(
+  baselines: readonly Baseline[],
+  { layer, vector }: Pick<Watched, 'layer' | 'vector'>,
+): { readonly baseline: Baseline; readonly vector: BaselineVector } | null {
+  const hash = directionHash(vector);
+  for (const baseline of baselines) {
+    const found = baseline.vectors.find((one) => one.layer === layer && one.vector_sha256 === hash);
+    if (found !== undefined) return { baseline, vector: found };
+  }
+  return null;
 }
 
 function notCalibrated({ vectors }: Baseline, wanted: string, where: string): UsageError {
