@@ -56,7 +56,7 @@ export class MonitorMetrics {
   }
 
   registerAt(registry: Registry): void {
-    const all = [
+    const all: Metric[] = [
       this.turns,
       this.alerts,
       this.refused,
@@ -65,6 +65,6 @@ export class MonitorMetrics {
       this.bytes,
       this.letters,
     ];
-    for (const metric of all) registry.registerMetric(metric as Metric);
+    for (const metric of all) registry.registerMetric(metric);
   }
 }

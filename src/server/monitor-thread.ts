@@ -66,7 +66,7 @@ export class StoreThread<Api> {
       const call = this.nextCall++;
       try {
         const worker = this.running();
-        this.waiting.set(call, { resolve: resolve as Waiting['resolve'], reject });
+        this.waiting.set(call, { resolve, reject });
         worker.postMessage({ call, method: String(method), args } satisfies ThreadCall);
       } catch (error) {
         this.waiting.delete(call);

@@ -3,7 +3,6 @@ import { dirname } from 'node:path';
 import { StoreError, UsageError } from '../errors.ts';
 import { lockFolder } from '../store/lock.ts';
 import type { MonitorReader } from '../store/monitor/store.ts';
-import type { PolicyItem } from './monitor-api.ts';
 import { policyItem } from './monitor-api.ts';
 import { Monitor } from './monitor.ts';
 import { MonitorEvents } from './monitor-events.ts';
@@ -91,7 +90,7 @@ async function readyAll(
   const given = new Set<string>();
   for (const { name, policy, source } of await writer.call('policies')) {
     try {
-      policies.set(name, await readyPolicy(policyItem.parse(JSON.parse(policy)) as PolicyItem, scene));
+      policies.set(name, await readyPolicy(policyItem.parse(JSON.parse(policy)), scene));
       if (source === 'file') given.add(name);
     } catch (error) {
       if (source === 'file') throw error;

@@ -126,7 +126,7 @@ export class MonitorDatabase {
 
 function prepare(connection: Database.Database, file: string): void {
   const pragma = (name: string): number =>
-    Number((connection.pragma(name) as Record<string, number>[])[0]?.[name] ?? 0);
+    (connection.pragma(name) as Record<string, number>[])[0]?.[name] ?? 0;
   const version = pragma('user_version');
   const foreign = version > 0 && pragma('application_id') !== applicationId;
   const filled =
