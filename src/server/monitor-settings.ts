@@ -4,7 +4,11 @@ import { type Baseline, readBaseline } from '../store/baseline-file.ts';
 import { defaultStoreFile } from '../store/cache-folder.ts';
 import type { Retention } from '../store/monitor/retention.ts';
 import { parseStrict, readUserJson } from '../store/strict-json.ts';
+import { type ForwardTarget, parseForward } from './forward.ts';
 import { type PolicyItem, policyItem } from './monitor-api.ts';
+import type { RetryTimes } from './outbox.ts';
+import { parseWebhookSecret } from './webhook.ts';
+import { AllowedHosts } from './webhook-url.ts';
 
 const policyFile = z.union([z.array(policyItem), z.strictObject({ policies: z.array(policyItem) })]);
 
@@ -20,6 +24,11 @@ export interface MonitorFlags {
   /** Files of `persona calibrate`. */
   readonly baseline?: readonly string[] | undefined;
   readonly policies?: string | undefined;
+  /** Hosts. */
+  readonly allowWebhook?: readonly string[] | undefined;
+  /** `langfuse=URL`, `phoenix=URL`. */
+  readonly forward?: readonly string[] | undefined;
+  readonly forwardText?: boolean | undefined;
 }
 
 /**
@@ -42,16 +51,38 @@ export async function readMonitorFlags(
     retention: { age: retain, bytes: storeSize * 1024 * 1024 },
     baselines: await Promise.all(baseline.map((file) => readBaseline(file))),
     policies: flags.policies === undefined ? null : await readPolicies(flags.policies),
+    webhooks: readWebhooks(flags.allowWebhook),
+    forward: readForward(flags),
     onTrouble,
   };
 }
 
-function checkUnused({ policies, keepText, retain, baseline }: MonitorFlags): void {
+function readWebhooks(hosts: readonly string[] | undefined): MonitorSettings['webhooks'] {
+  if (hosts === undefined) return null;
+  const key = parseWebhookSecret(process.env['PERSONA_WEBHOOK_SECRET']);
+  return { hosts: new AllowedHosts(hosts), key };
+}
+
+function readForward({ forward = [], forwardText, keepText }: MonitorFlags): ForwardTarget[] {
+  if (forwardText === true && keepText !== true)
+    throw new UsageError(
+      'Expected --keep-text with --forward-text, since what is sent is kept until it is taken.',
+    );
+  const targets = forward.map((text) => parseForward(text, forwardText === true));
+  if (new Set(targets.map(({ kind }) => kind)).size < targets.length)
+    throw new UsageError('Expected --forward once for each service, got one twice.');
+  return targets;
+}
+
+function checkUnused(flags: MonitorFlags): void {
+  const { policies, keepText, retain, baseline, allowWebhook, forward } = flags;
   const names = {
     '--policies': policies,
     '--keep-text': keepText,
     '--retain': retain,
     '--baseline': baseline,
+    '--allow-webhook': allowWebhook,
+    '--forward': forward,
   };
   const given = Object.entries(names).find(([, value]) => value !== undefined);
   if (given !== undefined)
@@ -77,6 +108,12 @@ export interface MonitorSettings {
   readonly retention: Retention;
   /** What is usual, by which z-scores and percentiles are measured. */
   readonly baselines: readonly Baseline[];
+  /** Where webhooks may go, and the key of their signatures; null sends none. */
+  readonly webhooks: { readonly hosts: AllowedHosts; readonly key: Buffer } | null;
+  /** Services that get turns' scores. */
+  readonly forward: readonly ForwardTarget[];
+  /** Pauses between attempts to send. */
+  readonly retries?: RetryTimes | undefined;
   /** Policies of this start; null leaves those of the start before. */
   readonly policies: readonly PolicyItem[] | null;
   /** The program of the store's threads, for those who run source that threads cannot read. */

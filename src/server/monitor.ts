@@ -23,6 +23,7 @@ import {
   turnDirections,
 } from './monitor-turn.ts';
 import type { StoreWriter } from './monitor-worker.ts';
+import type { Outbox } from './outbox.ts';
 import { mostStages } from './persona.ts';
 import type { ReplyPlan } from './replies.ts';
 import { tokenTexts } from './token-text.ts';
@@ -77,6 +78,7 @@ export class Monitor {
   readonly reader: StoreThread<MonitorReader>;
   readonly events: MonitorEvents;
   readonly metrics: MonitorMetrics;
+  private readonly outbox: Outbox;
   /** By name. */
   private readonly policies: ReadonlyMap<string, ReadyPolicy>;
 
@@ -87,6 +89,7 @@ export class Monitor {
     readonly reader: StoreThread<MonitorReader>;
     readonly events: MonitorEvents;
     readonly metrics: MonitorMetrics;
+    readonly outbox: Outbox;
     readonly policies: ReadonlyMap<string, ReadyPolicy>;
   }) {
     this.settings = parts.settings;
@@ -95,6 +98,7 @@ export class Monitor {
     this.reader = parts.reader;
     this.events = parts.events;
     this.metrics = parts.metrics;
+    this.outbox = parts.outbox;
     this.policies = parts.policies;
   }
 
@@ -193,7 +197,8 @@ export class Monitor {
       projections: records.map(({ beforeScore: _, meanScore: __, ...record }) => record),
       text: this.settings.keepText ? textOf(plan, asked.prompts[prompt]!.user, result) : null,
       judged: judgedScores(policies, directions, records),
-      forward: [],
+      forward: this.settings.forward.map(({ kind }) => kind),
+      forwardText: this.settings.forward.some(({ text }) => text),
       trace: parseTraceparent(asked.traceparent),
     };
   }
@@ -202,6 +207,8 @@ export class Monitor {
     if ('failed' in written) throw written.failed;
     this.metrics.turns.inc({ outcome: 'written' });
     for (const { policy } of written.alerts) this.metrics.alerts.inc({ policy });
+    if (record.forward.length > 0 || written.alerts.some(({ delivered }) => delivered === false))
+      this.outbox.wake();
     this.events.publish(turnEvents(written.tid, newsOf(record, written), written.alerts));
     return written;
   }

@@ -8,6 +8,9 @@ import { Monitor } from './monitor.ts';
 import { MonitorEvents } from './monitor-events.ts';
 import { MonitorMetrics } from './monitor-metrics.ts';
 import { type ReadyPolicy, readyPolicy } from './monitor-policies.ts';
+import { type Courier, Outbox } from './outbox.ts';
+import { forwardCourier } from './forward.ts';
+import { webhookCourier } from './webhook.ts';
 import { PolicyResources } from './monitor-resources.ts';
 import type { MonitorSettings } from './monitor-settings.ts';
 import { StoreThread } from './monitor-thread.ts';
@@ -39,7 +42,7 @@ export async function openMonitor(settings: ServerSettings, watching: MonitorSet
   try {
     const salt = await writer.call('salt');
     const reader = new StoreThread<MonitorReader>({ file, role: 'read' }, threadProgram);
-    const scene = { ...settings, baselines: watching.baselines, checkWebhook: refuseWebhook };
+    const scene = { ...settings, baselines: watching.baselines, checkWebhook: webhookCheck(watching) };
     if (watching.policies !== null)
       await writer.call(
         'replaceGiven',
@@ -51,11 +54,22 @@ export async function openMonitor(settings: ServerSettings, watching: MonitorSet
       () => writer.pending,
       () => events.count,
     );
-    const parts = { settings: watching, salt, writer, reader, events, metrics, policies: ready.policies };
+    const outbox = new Outbox(writer, couriersOf(watching), watching);
+    const parts = {
+      settings: watching,
+      salt,
+      writer,
+      reader,
+      events,
+      metrics,
+      outbox,
+      policies: ready.policies,
+    };
     const looks = keepLooking(writer, watching, metrics);
     const close = async (): Promise<void> => {
       looks();
       events.close();
+      await outbox.close();
       await Promise.all([writer.close(), reader.close()]);
       await lock.release();
     };
@@ -102,8 +116,19 @@ async function readyAll(
   return { policies, given };
 }
 
-function refuseWebhook(): never {
-  throw new UsageError('webhooks');
+function webhookCheck({ webhooks }: MonitorSettings): (url: string) => void {
+  return (url) => {
+    if (webhooks === null)
+      throw new UsageError(
+        `Expected no webhook, since this server sends none; start it with --allow-webhook ${new URL(url).host}.`,
+      );
+    webhooks.hosts.check(url);
+  };
+}
+
+function couriersOf({ webhooks, forward }: MonitorSettings): Courier[] {
+  const own = webhooks === null ? [] : [webhookCourier(webhooks.hosts, webhooks.key)];
+  return [...own, ...forward.map((target) => forwardCourier(target))];
 }
 
 /** Removes what is too old, and notes how full the store is. */

@@ -13,6 +13,8 @@ export function monitorAt(file: string, change: Partial<MonitorSettings> = {}): 
     retention: { age: null, bytes: null },
     baselines: [],
     policies: null,
+    webhooks: null,
+    forward: [],
     threadProgram: compiledFile('server/monitor-worker.js'),
     onTrouble: (message) => {
       throw new Error(`trouble with the store: ${message}`);

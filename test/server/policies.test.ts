@@ -1,5 +1,7 @@
 /** Policies: what they watch, when they raise an alert, and what they do to the turns after it. */
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type OpenAI from 'openai';
@@ -7,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PersonaVector } from '../../src/persona/vector.ts';
 import { PersonaClient, type PolicyRequest } from '../../src/server/client.ts';
 import { addKey, ApiKeys } from '../../src/server/keys.ts';
+import { AllowedHosts } from '../../src/server/webhook-url.ts';
 import { baselineAround, monitorAt } from '../helpers/monitor-settings.ts';
 import { openTestServer, type TestServer, token } from '../helpers/test-server.ts';
 
@@ -196,6 +199,39 @@ describe('where there are keys', () => {
       await expect(reader.deletePolicy('ann-only')).rejects.toMatchObject({ code: 'given_policy' });
     } finally {
       await keyed.close();
+    }
+  });
+});
+
+describe('a webhook', () => {
+  it('tells its receiver of an alert, whatever the action', async () => {
+    const received: string[] = [];
+    const receiver = createServer((request, response) => {
+      request.on('data', (part) => received.push(String(part)));
+      request.on('end', () => response.end());
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    const host = `127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+    const webhooks = { hosts: new AllowedHosts([host]), key: Buffer.alloc(32) };
+    const baselines = [baselineAround(mood, 3, usual)];
+    const hooked = await openTestServer(
+      { monitor: monitorAt(join(folder, 'hooked.sqlite'), { baselines, webhooks }) },
+      folder,
+    );
+    try {
+      const own = new PersonaClient({ url: hooked.url, token });
+      const policy: PolicyRequest = { ...base, rules: [threshold], action: 'log' };
+      const elsewhere = { ...policy, webhook: { url: 'https://elsewhere.example.com/' } };
+      await expect(own.putPolicy('tell', elsewhere)).rejects.toThrow('--allow-webhook elsewhere.example.com');
+      await own.putPolicy('tell', { ...policy, webhook: { url: `http://${host}/` } });
+      await own.complete(turn('w'));
+      await expect.poll(async () => (await own.alerts()).data.map((one) => one.delivered)).toEqual([true]);
+      expect(received.map((text) => JSON.parse(text) as object)).toMatchObject([
+        { type: 'persona.alert', data: { conversation: 'w', turn: 1, policy: 'tell' } },
+      ]);
+    } finally {
+      await hooked.close();
+      receiver.close();
     }
   });
 });

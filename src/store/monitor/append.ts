@@ -40,6 +40,8 @@ export interface TurnRecord<Judged = unknown> {
   readonly judged: readonly Judged[];
   /** Kinds of services that get the turn's scores. */
   readonly forward: readonly string[];
+  /** Whether they get its words too. */
+  readonly forwardText: boolean;
   /** The W3C trace of the request that the scores belong to. */
   readonly trace: { readonly trace_id: string; readonly span_id: string } | null;
 }
@@ -333,7 +335,7 @@ function writeAlert<Judged>(db: MonitorDatabase, raised: RaisedAlert, turn: Plac
   return alert;
 }
 
-/** The turn's numbers for another service: no text is among them. */
+/** The turn's numbers for another service, with its words only where that is asked for. */
 function writeForward<Judged>(db: MonitorDatabase, kind: string, turn: Placed<Judged>): void {
   const { record, id: conversation, index, tid } = turn;
   const { model, key } = record.origin;
@@ -345,8 +347,8 @@ function writeForward<Judged>(db: MonitorDatabase, kind: string, turn: Placed<Ju
     z,
     percentile,
   }));
-  const { time, trace, text } = record;
-  const said = text === null ? null : { user: text.user, assistant: text.assistant };
+  const { time, trace, text, forwardText } = record;
+  const said = text === null || !forwardText ? null : { user: text.user, assistant: text.assistant };
   const body = JSON.stringify({ conversation, index, model, key, time, scores, trace, text: said });
   queue(db, { id: `turn-${tid}`, aid: null, kind, target: kind, body, due: time });
 }

@@ -66,7 +66,7 @@ export function nextDue(db: MonitorDatabase, kind: string): number | null {
   return found?.due ?? null;
 }
 
-/** Notes what became of attempts. Alerts stay as letters that are sent; numbers that were forwarded need not. */
+/** Notes what became of attempts. Those of alerts stay; numbers that were forwarded, or given up, need not. */
 export function noteDeliveries(db: MonitorDatabase, deliveries: readonly Delivery[]): void {
   db.transaction(() => {
     for (const one of deliveries) {
@@ -81,11 +81,17 @@ export function noteDeliveries(db: MonitorDatabase, deliveries: readonly Deliver
           .returning('aid'),
       );
       if (row === undefined) continue;
-      if (row.aid === null && state === 'sent') db.run(db.build.deleteFrom('outbox').where('oid', '=', oid));
+      if (row.aid === null && state !== 'waiting')
+        db.run(db.build.deleteFrom('outbox').where('oid', '=', oid));
       if (row.aid !== null && state === 'sent')
         db.run(db.build.updateTable('alerts').set({ delivered: 1 }).where('aid', '=', row.aid));
     }
   });
+}
+
+/** Removes what nobody has tried to send for long, such as scores for a service that is no longer named. */
+export function removeUnsent(db: MonitorDatabase, before: number): void {
+  db.run(db.build.deleteFrom('outbox').where('state', '=', sql.lit('waiting')).where('due', '<', before));
 }
 
 /** Letters by kind and state. */

@@ -1,10 +1,14 @@
 import { sql } from 'kysely';
 import { bucketSeconds, bucketStart } from './buckets.ts';
 import type { MonitorDatabase } from './database.ts';
+import { removeUnsent } from './outbox.ts';
 import { isIn } from './read-conversations.ts';
 
 /** Turns that are removed in one transaction, so that replies that wait to be written wait shortly. */
 const turnsAtOnce = 500;
+
+/** Milliseconds that a letter waits for somebody who would send it. */
+const longestUnsent = 7 * 24 * 3_600_000;
 
 export interface Retention {
   /** Milliseconds that a turn is kept; null keeps all. */
@@ -27,6 +31,7 @@ export function removeOld(db: MonitorDatabase, { age, bytes }: Retention, now: n
   const gone = tooLarge ? oldest : oldest.filter(({ time }) => time < cutoff);
   if (gone.length > 0) db.transaction(() => removeTurns(db, gone));
   if (age !== null) removeCounts(db, cutoff);
+  removeUnsent(db, now - longestUnsent);
   db.shrink();
   return gone.length > 0 && (tooLarge || gone.length === turnsAtOnce);
 }

@@ -38,6 +38,7 @@ const record = ({ origin, ...change }: Change = {}): TurnRecord<RaisedAlert> => 
   text: null,
   judged: [],
   forward: [],
+  forwardText: false,
   trace: null,
   ...change,
 });
@@ -250,15 +251,25 @@ describe('what is to be sent', () => {
       scores: [{ vector: 'evil', z: 2 }],
       text: null,
     });
-    store.noteDeliveries([{ oid: scores!.oid, state: 'failed', error: 'gone' }]);
     expect(store.facts().letters).toEqual([
-      { kind: 'langfuse', state: 'failed', count: 1 },
+      { kind: 'langfuse', state: 'waiting', count: 1 },
       { kind: 'webhook', state: 'sent', count: 1 },
     ]);
+    store.noteDeliveries([{ oid: scores!.oid, state: 'failed', error: 'gone' }]);
+    expect(store.facts().letters).toMatchObject([{ kind: 'webhook' }]);
   });
 });
 
 describe('what is old', () => {
+  it('and was never sent goes, where nobody sends it', () => {
+    write(record({ time: 0, forward: ['langfuse'] }));
+    const week = 7 * 24 * 3_600_000;
+    store.removeOld({ age: null, bytes: null }, week);
+    expect(store.facts().letters).toHaveLength(1);
+    store.removeOld({ age: null, bytes: null }, week + 1);
+    expect(store.facts().letters).toEqual([]);
+  });
+
   it('goes by age, and what is too much the oldest first', () => {
     const day = 24 * 3_600_000;
     const texts = { user: 'secret', assistant: 'words', tokens: [] };
