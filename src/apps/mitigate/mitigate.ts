@@ -28,6 +28,8 @@ import { type Scene, openScene, trainConfig } from './scene.ts';
 export interface MitigateOptions {
   /** A mitigation file, or one that `readMitigateConfig` or `parseMitigateConfig` has read. */
   readonly config: string | MitigateConfig;
+  /** Judges that are open already, and stay so; default: those that the configuration names. */
+  readonly judges?: JudgeSource;
   readonly signal?: AbortSignal;
   /** Takes lines that a user should see. */
   readonly onNotice?: (message: string) => void;
@@ -56,7 +58,7 @@ export async function mitigate(options: MitigateOptions): Promise<MitigateResult
     typeof options.config === 'string' ? await readMitigateConfig(options.config) : options.config;
   const checkpoint = await loadCheckpoint(config.model);
   const scene = await openScene(config, checkpoint);
-  const judges = await openJudge(config.judge, defined({ onNote: onNotice }));
+  const judges = options.judges ?? (await openJudge(config.judge, defined({ onNote: onNotice })));
   const model = await loadFromCheckpoint(checkpoint, defined({ onNotice }));
   try {
     const base = new Map<string, PromptStates>([
@@ -74,7 +76,7 @@ export async function mitigate(options: MitigateOptions): Promise<MitigateResult
     return await finish(bench, arms);
   } finally {
     await model.close();
-    await judges.close();
+    if (options.judges === undefined) await judges.close();
   }
 }
 
@@ -127,7 +129,7 @@ function recipeOf(bench: Bench, arm: PlannedArm, adapter: string | null): Recipe
     samples: [config.samples, config.other_samples],
     max_tokens: config.max_tokens,
     seed: config.seed,
-    judge: config.judge,
+    judge: bench.judges.name,
     capability: choices === null ? null : [choices.name, choices.items.length],
     traits: traits.map(({ trait }) => trait.sha256),
   };

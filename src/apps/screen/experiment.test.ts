@@ -47,6 +47,11 @@ it('trains on the highest, random and lowest samples, and keeps what it found', 
   expect(high.trim().split('\n')).toHaveLength(8);
   expect(await text('subsets', 'evil', 'low.jsonl')).toBe(await text('screened', 'bottom-evil.jsonl'));
   expect(JSON.parse(await text('screening.json'))).toEqual(result);
+  expect(evil!.estimates.map(({ mode }) => mode)).toEqual(['full', 'prompt-last', 'raw']);
+  expect(evil!.estimates[0]).toMatchObject({ r: evil!.r, others: evil!.others });
+  const [own, mistakes] = evil!.separations;
+  expect(own).toMatchObject({ family: 'evil', severe: 16, normal: 16 });
+  expect(own!.auroc).toBeGreaterThan(mistakes!.auroc!);
   // All of it is there already.
   expect(await screeningExperiment(options)).toEqual(result);
 });

@@ -1,25 +1,37 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { mean } from 'simple-statistics';
 import {
   type FinetuningOptions,
   type FinetuningResult,
   finetuningExperiment,
 } from '../../persona/experiments/finetuning.ts';
-import { gridSets } from '../../persona/experiments/finetuning-grid.ts';
-import { pearson } from '../../persona/statistics.ts';
+import { type GridSet, gridSets } from '../../persona/experiments/finetuning-grid.ts';
 import type { MeanScore } from '../../persona/tuned/summary.ts';
 import { armPaths } from '../../store/arm-files.ts';
 import { storeFailure, writeJson } from '../../store/files.ts';
 import { extremeFile, screenFiles } from '../../store/screen-folder.ts';
+import type { ScreenManifest } from '../../store/screen-schema.ts';
 import { defined } from '../../util/defined.ts';
-import { screen } from './screen.ts';
+import {
+  type Foretold,
+  type ModeForetold,
+  type Projections,
+  type Separation,
+  foretold,
+  readProjections,
+  separations,
+} from './estimates.ts';
 import type { SampleMode } from './score.ts';
+import { screen } from './screen.ts';
 
 export interface ScreeningExperimentOptions extends FinetuningOptions {
   /** Samples of each subset that is trained on; default: `rows`. */
   readonly subset?: number;
   /** How the data sets are screened; default `full`. */
   readonly mode?: SampleMode;
+  /** A finished grid of the same model, data sets and vectors, in the folder that it is kept in; default: one is trained. */
+  readonly grid?: { readonly folder: string; readonly result: FinetuningResult };
 }
 
 /** The samples of all data sets that lie highest, at random, and lowest. */
@@ -44,6 +56,11 @@ export interface ScreenedTraitResult {
   /** Pearson's r of difference and score over the data sets; the second without the trait's own. */
   readonly r: number | null;
   readonly others: number | null;
+  /** The same by each way of screening: the experiment's own, `prompt-last`, and `raw`. */
+  readonly estimates: readonly ModeForetold[];
+  /** r of the difference with the finetuning shift, at the grid's layer. */
+  readonly shift: Foretold;
+  readonly separations: readonly Separation[];
 }
 
 export interface ScreeningExperimentResult {
@@ -62,66 +79,141 @@ export interface ScreeningExperimentResult {
 export async function screeningExperiment(
   options: ScreeningExperimentOptions,
 ): Promise<ScreeningExperimentResult> {
-  const { mode = 'full', rows = 320, subset = rows, seed = 0, signal, onProgress } = options;
+  const { mode = 'full', rows = 320, subset = rows, seed = 0 } = options;
   const out = resolve(options.out);
-  const grid = await finetuningExperiment({ ...options, out });
-  const { layer, traits } = grid;
+  const grid = options.grid?.result ?? (await finetuningExperiment({ ...options, out }));
+  const { layer } = grid;
+  const traits = grid.traits.filter((name) => options.traits === undefined || options.traits.includes(name));
   const { data = null, families = null, variants = null } = options;
-  const sets = await gridSets({ data, out, rows, seed: seed + 1, families, variants });
-  const { manifest } = await screen({
-    model: options.model,
-    data: sets.map(({ file }) => file),
-    vectors: traits.map((trait) => armPaths.vector(out, trait)),
-    layer,
-    out: join(out, 'screened'),
-    mode,
-    extremes: subset,
-    seed,
-    signal,
-    onProgress: (step, done) => onProgress?.(step, done, Infinity),
-    ...defined({ maxTokens: options.maxTokens }),
-  });
+  const folder = resolve(options.grid?.folder ?? out);
+  const sets = await gridSets({ data, out: folder, rows, seed: seed + 1, families, variants });
+  const place = { options, out, sets, traits, layer, vectors: vectorFiles(traits, options, folder) };
+  const screened = [{ mode, ...(await screenSets(place, mode, 'screened')) }];
+  // Cheaper by a reply a prompt, and what the paper offers instead.
+  if (mode !== 'prompt-last')
+    screened.push({
+      mode: 'prompt-last',
+      ...(await screenSets(place, 'prompt-last', 'screened-prompt-last')),
+    });
   const subsets = await finetuningExperiment({
     ...options,
     out,
     data: await layOutSubsets(out, traits),
     families: traits,
     variants: subsetNames,
+    traits,
     capability: 0,
   });
-  const score = ({ models }: FinetuningResult, model: string, trait: string): MeanScore =>
-    models.find((one) => one.name === model)!.scores[trait]!;
+  const projections = await readProjections(screened[0]!.folder, traits);
   const result: ScreeningExperimentResult = {
     model: grid.model,
     mode,
     layer,
     subset,
-    traits: traits.map((name, t): ScreenedTraitResult => {
-      const points = sets.map(({ name: set, family, file }): ScreenedSet => {
-        const { difference } = manifest.traits[t]!.sources.find(({ source }) => source === file)!;
-        return { set, family, difference: difference.mean!, score: score(grid, set, name).score };
-      });
-      const after = (one: SubsetName): MeanScore => score(subsets, `${name}-${one}`, name);
-      return {
-        name,
-        base: score(grid, 'base', name),
-        subsets: { high: after('high'), random: after('random'), low: after('low') },
-        sets: points,
-        r: correlation(points),
-        others: correlation(points.filter(({ family }) => family !== name)),
-      };
-    }),
+    traits: traits.map((name) => traitResult({ name, grid, subsets, sets, screened, projections })),
   };
   await writeJson(join(out, 'screening.json'), result);
   return result;
 }
 
-function correlation(points: readonly ScreenedSet[]): number | null {
-  const scored = points.filter(({ score }) => score !== null);
-  return pearson(
-    scored.map(({ difference }) => difference),
-    scored.map(({ score }) => score!),
-  );
+interface Place {
+  readonly options: ScreeningExperimentOptions;
+  readonly out: string;
+  readonly sets: readonly GridSet[];
+  readonly traits: readonly string[];
+  readonly layer: number;
+  readonly vectors: readonly string[];
+}
+
+function vectorFiles(
+  traits: readonly string[],
+  { vectors }: ScreeningExperimentOptions,
+  folder: string,
+): string[] {
+  return traits.map((trait) => vectors?.[trait] ?? armPaths.vector(folder, trait));
+}
+
+interface Screened {
+  readonly folder: string;
+  readonly manifest: ScreenManifest;
+}
+
+function screenSets(
+  { options, out, sets, layer, vectors }: Place,
+  mode: SampleMode,
+  name: string,
+): Promise<Screened> {
+  const { rows = 320, subset = rows, seed = 0, signal, onProgress } = options;
+  return screen({
+    model: options.model,
+    data: sets.map(({ file }) => file),
+    vectors,
+    layer,
+    out: join(out, name),
+    mode,
+    extremes: subset,
+    seed,
+    signal,
+    onProgress: (step, done) => onProgress?.(`${step} (${mode})`, done, Infinity),
+    ...defined({ maxTokens: options.maxTokens }),
+  });
+}
+
+interface TraitScene {
+  readonly name: string;
+  readonly grid: FinetuningResult;
+  readonly subsets: FinetuningResult;
+  readonly sets: readonly GridSet[];
+  readonly screened: readonly (Screened & { readonly mode: SampleMode })[];
+  readonly projections: Projections;
+}
+
+function traitResult({ name, grid, subsets, sets, screened, projections }: TraitScene): ScreenedTraitResult {
+  const modelOf = ({ models }: FinetuningResult, model: string) => models.find((one) => one.name === model)!;
+  const score = (set: GridSet): number | null => modelOf(grid, set.name).scores[name]!.score;
+  const difference = ({ manifest }: Screened, { file }: GridSet): number => {
+    const { sources } = manifest.traits.find((trait) => trait.name === name)!;
+    return sources.find(({ source }) => source === file)!.difference.mean!;
+  };
+  const points = (x: (set: GridSet) => number, y: (set: GridSet) => number | null) =>
+    sets.map((set) => ({ family: set.family, x: x(set), y: y(set) }));
+  const estimates: ModeForetold[] = screened.map((one) => ({
+    mode: one.mode,
+    ...foretold(
+      points((set) => difference(one, set), score),
+      name,
+    ),
+  }));
+  if (!screened.some(({ mode }) => mode === 'raw'))
+    estimates.push({
+      mode: 'raw',
+      ...foretold(
+        points(({ file }) => mean([...projections.get(file)![name]!]), score),
+        name,
+      ),
+    });
+  const main = screened[0]!;
+  const { r, others } = estimates[0]!;
+  const after = (subset: SubsetName): MeanScore => modelOf(subsets, `${name}-${subset}`).scores[name]!;
+  return {
+    name,
+    base: modelOf(grid, 'base').scores[name]!,
+    subsets: { high: after('high'), random: after('random'), low: after('low') },
+    sets: sets.map((set): ScreenedSet => {
+      return { set: set.name, family: set.family, difference: difference(main, set), score: score(set) };
+    }),
+    r,
+    others,
+    estimates,
+    shift: foretold(
+      points(
+        (set) => difference(main, set),
+        (set) => modelOf(grid, set.name).shifts[name] ?? null,
+      ),
+      name,
+    ),
+    separations: separations(sets, projections, name),
+  };
 }
 
 /** The subsets as data sets of their own, `<trait>/<subset>.jsonl`. */

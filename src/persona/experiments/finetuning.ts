@@ -3,22 +3,26 @@ import { resolve } from 'node:path';
 import { adaptedModel } from '../../engine/adapted-model.ts';
 import { loadFromCheckpoint } from '../../engine/load.ts';
 import type { LanguageModel } from '../../engine/model.ts';
+import { UsageError } from '../../errors.ts';
 import { type Checkpoint, loadCheckpoint } from '../../model/checkpoint.ts';
 import { checkpointFingerprint } from '../../model/fingerprint.ts';
 import { type ArmResult, armPaths } from '../../store/arm-files.ts';
 import { writeJson } from '../../store/files.ts';
 import { describeArtifact } from '../../store/manifest.ts';
 import { parseTrainConfig } from '../../training/config.ts';
+import { directionHash } from '../../training/directions.ts';
 import { train } from '../../training/train.ts';
 import { defined } from '../../util/defined.ts';
 import { type ChoiceSet, worldChoiceSet } from '../capability/choice-set.ts';
 import { extract } from '../extract.ts';
 import type { JudgeSource } from '../judge.ts';
+import { checkVectorFits } from '../projection/watch.ts';
 import { type Trait, loadTrait } from '../trait.ts';
 import { traitSet, traitSetOf } from '../trait-set.ts';
 import { type MeasuredTrait, measureArm } from '../tuned/measure-arm.ts';
 import { type PromptStates, promptStates } from '../tuned/shift.ts';
 import { meanCoherence, meanScore } from '../tuned/summary.ts';
+import { PersonaVector } from '../vector.ts';
 import { type ShiftCorrelation, correlationMatrix } from './finetuning-correlations.ts';
 import { type GridSet, gridSets } from './finetuning-grid.ts';
 
@@ -38,6 +42,8 @@ export interface FinetuningOptions {
   readonly rows?: number;
   /** Replies to each evaluation question; default 3. */
   readonly samples?: number;
+  /** Files of the traits' vectors, by trait; default: vectors are extracted first. */
+  readonly vectors?: Readonly<Record<string, string>>;
   /** Rollouts of an instruction, question and pole for the vectors; default 2. */
   readonly extractSamples?: number;
   /** Of the vectors' questions; default: all. */
@@ -79,8 +85,8 @@ export interface FinetuningResult {
   readonly byLayer: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** Options of the paper's kind that suit a model of some million parameters; overridden by `train`. */
-const tinyTraining = {
+/** Keys of a training file that suit a model of some million parameters; overridden by `train`. */
+export const tinyTraining = {
   r: 16,
   lora_alpha: 32,
   learning_rate: 5e-4,
@@ -152,23 +158,7 @@ async function openBench(
   const base = new Map<string, PromptStates>();
   for (const [i, trait] of traits.entries()) {
     options.onProgress?.('vectors', i, traits.length);
-    const { vector } = await extract({
-      model,
-      trait,
-      out: armPaths.vector(out, trait.name),
-      judge: options.judges.forTrait(trait),
-      samples: options.extractSamples ?? 2,
-      temperature: 1,
-      sweep: false,
-      doseResponse: false,
-      force: true,
-      ...defined({
-        questions: options.extractQuestions,
-        seed: options.seed,
-        maxTokens: options.maxTokens,
-        signal: options.signal,
-      }),
-    });
+    const vector = await vectorOf(model, trait, options);
     measured.push({ trait, vector });
     base.set(trait.name, await promptStates(model, trait, trait.evaluationQuestions, options.signal));
   }
@@ -183,6 +173,40 @@ async function openBench(
     choices: await choicesOf(checkpoint, options.capability),
     layer: options.layer ?? Math.ceil(checkpoint.config.layers / 2),
   };
+}
+
+/** The vector that is given, else one extracted by the experiment itself. */
+async function vectorOf(
+  model: LanguageModel,
+  trait: Trait,
+  options: FinetuningOptions,
+): Promise<PersonaVector> {
+  if (options.vectors !== undefined) {
+    const file = options.vectors[trait.name];
+    if (file === undefined)
+      throw new UsageError(`Expected a vector of every trait, got none of "${trait.name}".`);
+    const given = await PersonaVector.load(file);
+    checkVectorFits(given, model.checkpoint, JSON.stringify(file));
+    return given;
+  }
+  const { vector } = await extract({
+    model,
+    trait,
+    out: armPaths.vector(resolve(options.out), trait.name),
+    judge: options.judges.forTrait(trait),
+    samples: options.extractSamples ?? 2,
+    temperature: 1,
+    sweep: false,
+    doseResponse: false,
+    force: true,
+    ...defined({
+      questions: options.extractQuestions,
+      seed: options.seed,
+      maxTokens: options.maxTokens,
+      signal: options.signal,
+    }),
+  });
+  return vector;
 }
 
 async function choicesOf(checkpoint: Checkpoint, limit = Infinity): Promise<ChoiceSet | null> {
@@ -252,6 +276,7 @@ function measure(
       judge: judges.name,
       capability: choices?.items.length ?? 0,
       traits: traits.map(({ trait }) => trait.sha256),
+      vectors: traits.map(({ vector }) => vector && directionHash(vector.data)),
     },
     signal,
     onProgress: (what, done, total) => onProgress?.(`${place}: ${what}`, done, total),
