@@ -1,4 +1,5 @@
 import { type SafeHtml, fixed, html } from '../util/html.ts';
+import { matrixTable } from '../util/report-tables.ts';
 import { describeFinding } from './finding.ts';
 import { doseChart } from './report-charts.ts';
 import { doseTable, findingSection } from './report-dose.ts';
@@ -40,6 +41,5 @@ export function cosineSection(cosines: CosineMatrix | null): SafeHtml | null {
   const { layer, names, values } = cosines;
   return html`<h2>Beside other vectors</h2>
 <p class="lead">Cosine at layer ${layer}. Near 0: steering by one leaves the other alone, as far as directions tell; near 1: they are one direction.</p>
-<figure class="scroll"><table class="heat matrix"><thead><tr><th></th>${names.map((name) => html`<th><bdi>${name}</bdi></th>`)}</tr></thead>
-<tbody>${values.map((row, i) => html`<tr><th><bdi>${names[i]!}</bdi></th>${row.map((value) => html`<td class="${(value ?? 0) >= 0 ? 'up' : 'down'}" style="--depth:${Math.abs(value ?? 0).toFixed(2)}">${fixed(value, 2)}</td>`)}</tr>`)}</tbody></table></figure>`;
+<figure class="scroll">${matrixTable({ rows: names, columns: names, value: (i, j) => values[i]![j]! })}</figure>`;
 }

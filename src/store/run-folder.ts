@@ -36,6 +36,7 @@ export const runFiles = {
   treated: 'treated-rollouts.jsonl',
   equal: 'equal-rollouts.jsonl',
   steering: 'steering.json',
+  poolings: 'poolings.json',
   heldOutRollouts: 'held-out-rollouts.jsonl',
   heldOutActivations: 'held-out-activations.safetensors',
   heldOut: 'projections.json',

@@ -25,6 +25,7 @@ p { margin: .35rem 0 .8rem; }
 .overline { color: var(--soft); font-size: .8rem; letter-spacing: .07em; text-transform: uppercase; margin: 0; }
 .lead { color: var(--soft); max-width: 46rem; }
 .note { color: var(--soft); font-size: .87rem; max-width: 48rem; }
+a { color: var(--pos); }
 code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .finding { margin: 1.5rem 0 1.2rem; padding: 1.15rem 1.35rem; background: var(--card); border: 1px solid var(--rule);
   border-left: 5px solid var(--tone); border-radius: 8px; }
