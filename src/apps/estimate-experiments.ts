@@ -112,6 +112,22 @@ export async function estimateSteeringExperiment(
   });
 }
 
+/** What the replies of a plan will take, one after the other in one step. */
+export function estimatePlannedReplies(
+  command: string,
+  options: EstimateExperimentOptions,
+  rollouts: readonly PlannedRollout[],
+  maxTokens: number = replyTokens(options.checkpoint),
+): Promise<Estimate> {
+  const steps = [{ step: 'replies', rollouts, maxTokens }];
+  return estimateRollouts(command, options, { steps, texts: [], note: '' });
+}
+
+/** The paper's longest reply, as far as a prompt of the other half leaves room. */
+function replyTokens({ config }: Checkpoint): number {
+  return Math.min(1000, Math.floor(config.maxPositions / 2));
+}
+
 function tokensOf(
   rollouts: readonly PlannedRollout[],
   { checkpoint, trait }: Pick<EstimateExperimentOptions, 'checkpoint' | 'trait'>,
@@ -161,7 +177,7 @@ async function estimateRollouts(
     notes: [
       ...notes,
       ...warnings({ memory, disk }),
-      `Replies are counted as long as allowed; those that end sooner take less. ${note}`,
+      `Replies are counted as long as allowed; those that end sooner take less.${note === '' ? '' : ` ${note}`}`,
     ],
   });
 }

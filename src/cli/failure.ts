@@ -1,6 +1,6 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import { AbortError, PersonaError } from '../errors.ts';
-import { FoundAlert } from './alert.ts';
+import { FoundAlert, IncompleteRun } from './alert.ts';
 import type { Stop } from './stop.ts';
 import { note, noteColours } from './terminal.ts';
 
@@ -16,6 +16,8 @@ const errorLabel = noteColours.red('error:');
 const badInput = 2;
 /** Something was found that the user asked to be told of. */
 const alertFound = 3;
+/** Parts of what was asked for gave no result. */
+const partsMissing = 4;
 /** A fault of this program. */
 const internalFault = 1;
 
@@ -25,6 +27,10 @@ export function reportFailure(error: unknown, { debug, stop }: FailureOptions): 
   if (error instanceof FoundAlert) {
     note(oneLine(error.message));
     return alertFound;
+  }
+  if (error instanceof IncompleteRun) {
+    note(oneLine(error.message));
+    return partsMissing;
   }
   if (debug) note(stackOf(error));
   if (error instanceof AbortError) {

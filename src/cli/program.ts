@@ -18,6 +18,7 @@ import { mergeCommand } from './commands/merge.ts';
 import { mitigateCommand } from './commands/mitigate.ts';
 import { monitorCommand } from './commands/monitor.ts';
 import { pullCommand } from './commands/pull.ts';
+import { reproduceCommand } from './commands/reproduce.ts';
 import { serveCommand } from './commands/serve.ts';
 import { rolloutsCommand } from './commands/rollouts.ts';
 import { screenCommand } from './commands/screen.ts';
@@ -38,7 +39,7 @@ const description = `Finds the direction of a character trait in a language mode
 
 MODEL is a folder in Hugging Face layout, a GGUF file, or owner/name[@revision] in the local Hugging Face cache.
 Results go to standard output, everything else to standard error.
-Exit codes: 0 done, 2 a bad input (one sentence says which), 3 an alert (monitor --fail-on-alert), 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
+Exit codes: 0 done, 2 a bad input (one sentence says which), 3 an alert (monitor --fail-on-alert), 4 some experiments of reproduce gave no result, 130 stopped by Ctrl-C, 1 a fault of persona itself.`;
 
 /**
  * Runs one command line, without the program's own name, and returns the exit code.
@@ -83,6 +84,7 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     calibrateCommand(context),
     monitorCommand(context),
     experimentCommand(context),
+    reproduceCommand(context),
     screenCommand(context),
     workerCommand(context),
     trainCommand(context),
