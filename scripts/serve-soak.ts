@@ -1,22 +1,30 @@
 /**
  * Holds `persona serve` to its promises under load, after `npm run build`:
  *
- *     npx tsx scripts/serve-soak.ts [MODEL] [--parts share,health,soak] [--streams 64] [--seconds 120] [--tokens 48] [--rounds 4]
+ *     npx tsx scripts/serve-soak.ts [MODEL] [--parts share,health,soak] [--streams 64] [--seconds 120] [--tokens 48]
+ *         [--rounds 4] [--repeats 3] [--sides alone,served] [--soaks 1] [--dtype int8]
  *
  * `share`: tokens a second of so many clients that each ask for a stream, and then the next, beside the same rows in one call
- * of `generate`. `health`: how long `/healthz` takes while 16 replies run. `soak`: streams come all the time, half of them
- * steered, a quarter of them aborted at random; every one that ends must be its solo run, and afterwards places and memory
- * must be free. Prints one line of JSON a part; exit code 1 where a promise is broken.
+ * of `generate`, in turns (or one side alone: `--sides`); the medians. No two rows have the same prompt. `health`: how long `/healthz` takes while 16 replies
+ * run. `soak`: streams come all the time, half of them steered, a quarter of them aborted at random; every one that ends must
+ * be its solo run, and afterwards places and memory must be free. Prints one line of JSON a part; exit code 1 where a promise
+ * is broken. Prompts are questions of the model's traits, or random tokens where it has no tokenizer.
  */
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../src/engine/load.ts';
-import type { LanguageModel } from '../src/engine/model.ts';
+import { dtypes, type LanguageModel } from '../src/engine/model.ts';
 import type { GenerateRow } from '../src/engine/types.ts';
+import type { Checkpoint } from '../src/model/checkpoint.ts';
+import { encodePrompt, systemTexts } from '../src/persona/prompt.ts';
+import { resolveTrait } from '../src/persona/trait.ts';
+import { traitSet } from '../src/persona/trait-set.ts';
+import { defined } from '../src/util/defined.ts';
 import { randomStream } from '../src/util/random.ts';
 
 const { values, positionals } = parseArgs({
@@ -27,6 +35,10 @@ const { values, positionals } = parseArgs({
     streams: { type: 'string', default: '64' },
     tokens: { type: 'string', default: '48' },
     rounds: { type: 'string', default: '4' },
+    repeats: { type: 'string', default: '3' },
+    sides: { type: 'string', default: 'alone,served' },
+    soaks: { type: 'string', default: '1' },
+    dtype: { type: 'string' },
   },
 });
 const folder = positionals[0] ?? fileURLToPath(new URL('../models/persona-tiny', import.meta.url));
@@ -35,8 +47,11 @@ const seconds = Number(values.seconds);
 const streams = Number(values.streams);
 const maxTokens = Number(values.tokens);
 const rounds = Number(values.rounds);
+const sides = values.sides.split(',');
+const dtype = dtypes.find((one) => one === values.dtype);
 const chance = randomStream('soak');
-const agent = new Agent({ keepAlive: true });
+/** Connections that stay open between two requests. */
+let agent = new Agent({ keepAlive: true });
 
 /** A request and the row that it becomes. */
 interface Scene {
@@ -46,36 +61,50 @@ interface Scene {
   text: string;
 }
 
-const model = await loadModel(folder, { worker: false });
-const scenes = makeScenes(model);
+/** What a number of tokens took. */
+interface Rate {
+  /** Tokens a second. */
+  readonly wall: number;
+  /** Tokens a second of the processor, of the process that makes them: other load on the machine leaves it as it is. */
+  readonly cpu: number;
+}
+
+const model = await loadModel(folder, { worker: false, ...defined({ dtype }) });
+const scenes = await makeScenes(model, parts.includes('share') ? streams * rounds : 16);
 if (parts.includes('soak')) {
-  for (const scene of scenes)
+  for (const scene of scenes.slice(0, 16))
     for await (const { text } of model.generate([scene.row], { maxTokens })) scene.text = text ?? '';
 }
-const offline = parts.includes('share') ? await offlineRate(model) : null;
-await model.close();
+if (!parts.includes('share')) await model.close();
 
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const child = spawn(process.execPath, [cli, 'serve', folder, '--port', '0', '--json'], {
+const precision = dtype === undefined ? [] : ['--dtype', dtype];
+const child = spawn(process.execPath, [cli, 'serve', folder, '--port', '0', '--json', ...precision], {
   stdio: ['ignore', 'pipe', 'ignore'],
 });
+process.once('exit', () => child.kill());
 const first = (await child.stdout[Symbol.asyncIterator]().next()) as { value: Buffer };
 const { port } = new URL((JSON.parse(String(first.value)) as { url: string }).url);
 await play(scenes[0]!, null);
 let broken = false;
-if (offline !== null) await measureShare(offline);
+if (parts.includes('share')) await measureShare(model);
 if (parts.includes('health')) await measureHealth();
-if (parts.includes('soak')) await soak();
+if (parts.includes('soak')) for (let i = 0; i < Number(values.soaks); i++) await soak();
 child.kill('SIGINT');
 await new Promise((resolve) => child.once('exit', resolve));
 process.exitCode = broken ? 1 : 0;
 
-function makeScenes({ checkpoint }: LanguageModel): Scene[] {
-  const { vocabSize, width, layers } = checkpoint.config;
-  return Array.from({ length: 16 }, (_, i) => {
-    const ids = Array.from({ length: 8 + 3 * i }, () => 3 + Math.floor(chance.uniform() * (vocabSize - 3)));
+async function makeScenes({ checkpoint }: LanguageModel, count: number): Promise<Scene[]> {
+  const { width, layers } = checkpoint.config;
+  const prompts = await makePrompts(checkpoint, count);
+  return prompts.map((ids, i) => {
     const vector = Array.from({ length: width }, () => Math.fround(chance.normal()));
-    const intervention = { layer: 1 + (i % layers), coef: 0.1 * (1 + i), positions: 'response' as const };
+    const kind = i % 16;
+    const intervention = {
+      layer: 1 + (kind % layers),
+      coef: 0.1 * (1 + kind),
+      positions: 'response' as const,
+    };
     const steered = i % 2 === 1;
     const body = {
       model: checkpoint.id,
@@ -90,35 +119,83 @@ function makeScenes({ checkpoint }: LanguageModel): Scene[] {
   });
 }
 
-/** Tokens a second of the rows that the clients of `measureShare` ask for, in one call; the better of two. */
-async function offlineRate(loaded: LanguageModel): Promise<number> {
-  const rows = Array.from({ length: streams * rounds }, (_, i) => scenes[i % scenes.length]!.row);
-  const rates: number[] = [];
-  for (let round = 0; round < 2; round++) {
-    let tokens = 0;
-    const begin = performance.now();
-    for await (const { ids } of loaded.generate(rows, { maxTokens, batchRows: streams }))
-      tokens += ids.length;
-    rates.push((tokens * 1000) / (performance.now() - begin));
+/** So many different prompts, in no order of length. */
+async function makePrompts(checkpoint: Checkpoint, count: number): Promise<number[][]> {
+  if (checkpoint.tokenizer === null) {
+    const { vocabSize } = checkpoint.config;
+    const id = (): number => 3 + Math.floor(chance.uniform() * (vocabSize - 3));
+    return Array.from({ length: count }, (_, i) => Array.from({ length: 8 + 3 * (i % 16) }, id));
   }
-  return Math.max(...rates);
+  const prompts: { ids: number[]; at: number }[] = [];
+  for (const { name } of await traitSet({ modelFolder: folder })) {
+    const trait = await resolveTrait(name, { modelFolder: folder });
+    for (const system of [null, ...Object.values(systemTexts(checkpoint, trait)).flat()])
+      for (const question of trait.questions) {
+        const { ids } = encodePrompt(checkpoint, trait, { system, question });
+        prompts.push({ ids: [...ids], at: chance.uniform() });
+      }
+  }
+  return prompts
+    .sort((a, b) => a.at - b.at)
+    .slice(0, count)
+    .map(({ ids }) => ids);
 }
 
-async function measureShare(alone: number): Promise<void> {
-  const rates: number[] = [];
-  for (let round = 0; round < 2; round++) {
-    const before = await metric('persona_tokens_total{kind="reply"}');
-    const begin = performance.now();
-    await Promise.all(
-      Array.from({ length: streams }, async (_, client) => {
-        for (let i = 0; i < rounds; i++) await play(scenes[(client + i * streams) % scenes.length]!, null);
-      }),
-    );
-    const took = performance.now() - begin;
-    rates.push((((await metric('persona_tokens_total{kind="reply"}')) - before) * 1000) / took);
+async function measureShare(alone: LanguageModel): Promise<void> {
+  const rates: { alone: Rate[]; served: Rate[] } = { alone: [], served: [] };
+  // What the first time compiles and reads is no part of either.
+  for await (const _ of alone.generate([scenes[0]!.row], { maxTokens }));
+  for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
+    if (sides.includes('alone')) rates.alone.push(await offlineRate(alone));
+    if (sides.includes('served')) rates.served.push(await servedRate());
   }
-  const served = Math.max(...rates);
-  print({ part: 'share', served, alone, share: served / alone });
+  await alone.close();
+  const of = (kind: keyof Rate): object => {
+    const [there, here] = [rates.served, rates.alone].map((some) => median(some.map((rate) => rate[kind])));
+    return { served: there, alone: here, share: there! / here! };
+  };
+  print({ part: 'share', rounds, ...of('wall'), processor: of('cpu') });
+}
+
+/** The rows that the clients of `servedRate` ask for, in one call. */
+async function offlineRate(alone: LanguageModel): Promise<Rate> {
+  const rows = scenes.slice(0, streams * rounds).map(({ row }) => row);
+  let tokens = 0;
+  const [begin, before] = [performance.now(), process.cpuUsage()];
+  for await (const { ids } of alone.generate(rows, { maxTokens, batchRows: streams })) tokens += ids.length;
+  const { user, system } = process.cpuUsage(before);
+  return { wall: (tokens * 1000) / (performance.now() - begin), cpu: (tokens * 1e6) / (user + system) };
+}
+
+async function servedRate(): Promise<Rate> {
+  // The server has closed those that had nothing to do while the other side was measured.
+  agent.destroy();
+  agent = new Agent({ keepAlive: true });
+  const tokensBefore = await metric('persona_tokens_total{kind="reply"}');
+  const [begin, before] = [performance.now(), processorSeconds()];
+  await Promise.all(
+    Array.from({ length: streams }, async (_, client) => {
+      for (let i = 0; i < rounds; i++) await play(scenes[client + i * streams]!, null);
+    }),
+  );
+  const [end, after] = [performance.now(), processorSeconds()];
+  const tokens = (await metric('persona_tokens_total{kind="reply"}')) - tokensBefore;
+  return { wall: (tokens * 1000) / (end - begin), cpu: tokens / (after - before) };
+}
+
+/** What the server has taken of the processor until now; on Linux, NaN elsewhere. */
+function processorSeconds(): number {
+  try {
+    const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    // In ticks of a hundredth of a second.
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 async function measureHealth(): Promise<void> {
@@ -149,7 +226,7 @@ async function soak(): Promise<void> {
   await Promise.all(
     Array.from({ length: streams }, async () => {
       while (performance.now() < until) {
-        const scene = scenes[Math.floor(chance.uniform() * scenes.length)]!;
+        const scene = scenes[Math.floor(chance.uniform() * 16)]!;
         const text = await play(scene, chance.uniform() < 0.25 ? Math.floor(chance.uniform() * 400) : null);
         if (text === null) counts.aborted++;
         else counts.ended++;

@@ -5,7 +5,7 @@ import { defaultBatchRows, roomForRows, slotCapacity } from './cache-room.ts';
 import { placeTokens } from './forward.ts';
 import { checkProbe, planInterventions } from './interventions.ts';
 import type { TokenPlace } from './positions.ts';
-import { leastSharedPrefix } from './prefill.ts';
+import { inOrder } from './row-order.ts';
 import { checkProbeCounts } from './probe-feeds.ts';
 import { type CallShape, GenerateCall } from './generate-call.ts';
 import { greedy } from './sample.ts';
@@ -30,7 +30,10 @@ export async function* generateRows(
   const settings = rowSettings(options, generation.eosTokenIds);
   const waiting = rows.map((row, index) => prepareRow(runtime, row, index, options, settings, tokenizer));
   if (waiting.length === 0) return;
-  const call = new GenerateCall(inOrder(waiting), callShape(scheduler, waiting, options));
+  const call = new GenerateCall(
+    inOrder(waiting, (row) => row),
+    callShape(scheduler, waiting, options),
+  );
   scheduler.submit(call);
   yield* call.take();
 }
@@ -192,29 +195,4 @@ function interventionKey(row: GenerateRow): number {
   if (known !== undefined) return known;
   numbers.set(replies, nextInterventionNumber);
   return nextInterventionNumber++;
-}
-
-/**
- * Like lengths side by side, so that little of a prefill is padding, and prompts that begin alike next to each
- * other, so that they can share their beginning.
- */
-function inOrder(rows: readonly RunningRow[]): RunningRow[] {
-  const beginnings = new Map<string, { rows: RunningRow[]; longest: number }>();
-  for (const row of rows) {
-    const long = row.prompt.length > leastSharedPrefix;
-    const ids = row.prompt.slice(0, leastSharedPrefix).map((place) => place.id);
-    const fed = row.prompt.length + row.read.length;
-    const key = long ? `${row.planKey}:${ids.join(',')}` : `short:${fed}`;
-    const found = beginnings.get(key) ?? { rows: [], longest: 0 };
-    found.rows.push(row);
-    found.longest = Math.max(found.longest, fed);
-    beginnings.set(key, found);
-  }
-  const byLength = (a: RunningRow, b: RunningRow): number =>
-    b.prompt.length + b.read.length - a.prompt.length - a.read.length || a.index - b.index;
-  return [...beginnings.values()]
-    .sort(
-      (a, b) => b.longest - a.longest || (a.rows[0] as RunningRow).index - (b.rows[0] as RunningRow).index,
-    )
-    .flatMap((group) => group.rows.sort(byLength));
 }

@@ -7,10 +7,14 @@ import type { KvCache } from './kv-cache.ts';
 import type { TokenPlace } from './positions.ts';
 import { Prefill, type PrefillResult } from './prefill.ts';
 import { ProbeFeeds } from './probe-feeds.ts';
+import { inOrder } from './row-order.ts';
 import type { RunningRow } from './running-row.ts';
 import { Sampler } from './sampler.ts';
 import { noPositions, type PositionIndex, type Runtime } from './runtime.ts';
 import { Slots } from './slots.ts';
+
+/** Steps that a call of which nothing runs yet is let wait for others to join with. */
+const patience = 4;
 
 /** Fills a batch up; see `Runtime.fillBatch`. */
 const filler: TokenPlace = { id: 0, index: 1, promptLength: 1 };
@@ -49,6 +53,8 @@ export class LiveBatch {
   /** Bytes for keys, values and logits, fixed when the batch begins. */
   private budget = 0;
   private driving = false;
+  /** Steps that a call of which nothing runs has been let wait for others. */
+  private waited = 0;
   private wake: () => void = () => undefined;
 
   constructor(runtime: Runtime, adapter: GenerateCall['shape']['adapter']) {
@@ -83,7 +89,7 @@ export class LiveBatch {
       for (;;) {
         this.leave();
         const joining = this.toJoin();
-        if (joining.length > 0) await this.join(joining);
+        if (this.isWorthwhile(joining)) await this.join(joining);
         else if (this.running.length > 0) await this.decode();
         else if (this.calls.length === 0) return;
         // Whoever has results to take wakes it, or comes with another call.
@@ -101,7 +107,7 @@ export class LiveBatch {
   }
 
   /**
-   * The rows that should join now. Places go to the call that has the fewest, so that a small one does not wait for a large
+   * The rows that can join now. Places go to the call that has the fewest, so that a small one does not wait for a large
    * one's end; a row that needs more room than there is beside those that run waits, and nobody overtakes it.
    */
   private toJoin(): Seat[] {
@@ -123,20 +129,28 @@ export class LiveBatch {
       joining.push({ row: next.waiting[counts.get(next)!]!, call: next, given: false });
       counts.set(next, counts.get(next)! + 1);
     }
-    return this.isWorthwhile(joining, counts, capacity) ? joining : [];
+    return joining;
   }
 
-  /** A prefill of few rows costs nearly a whole step, so a call's places are filled in groups. */
-  private isWorthwhile(
-    joining: readonly Seat[],
-    counts: ReadonlyMap<GenerateCall, number>,
-    capacity: number,
-  ): boolean {
-    if (this.running.length === 0) return joining.length > 0;
-    return [...counts].some(([{ shape, waiting }, count]) => {
-      const places = Math.min(shape.slots, this.limit(capacity));
-      return count > 0 && count >= Math.min(waiting.length, Math.ceil(places / 8));
-    });
+  /**
+   * A prefill of one row costs nearly a whole step of all rows, so places are filled in groups, of whatever calls: when those
+   * that could be filled are an eighth of those that are. A call of which nothing runs yet waits a few steps at most.
+   */
+  private isWorthwhile(joining: readonly Seat[]): boolean {
+    if (joining.length === 0) return false;
+    const running = this.running.length;
+    const held = running === 0 ? 0 : this.slots!.cache.capacity;
+    const capacity = Math.max(held, ...joining.map(({ call }) => call.shape.capacity));
+    const places = this.calls.reduce(
+      (sum, call) => sum + (call.paused || call.waiting.length === 0 ? call.running : call.shape.slots),
+      0,
+    );
+    if (8 * (Math.min(places, this.limit(capacity)) - running) >= running || this.waited >= patience) {
+      this.waited = 0;
+      return true;
+    }
+    this.waited = joining.some(({ call }) => call.running === 0) ? this.waited + 1 : 0;
+    return false;
   }
 
   /** Most rows that run side by side in slots of so many tokens. */
@@ -156,7 +170,7 @@ export class LiveBatch {
       seat.call.running++;
       if (!leaders.has(seat.row.promptKey)) leaders.set(seat.row.promptKey, seat);
     }
-    const unique = [...leaders.values()];
+    const unique = inOrder([...leaders.values()], ({ row }) => row);
     const places = new Map(unique.map((seat, i) => [seat, i]));
     const results = await this.runPrompts(unique, joining, first);
     if (results === null) {

@@ -45,6 +45,8 @@ export interface PrefillOptions {
 const filler: TokenPlace = { id: 0, index: 0, promptLength: 1 };
 /** Tokens of one step beyond which the products gain nothing and a stop is noticed late. */
 const defaultStepTokens = 2048;
+/** Tokens that take about as long as a step takes in any case: more padding than this is dearer than another step. */
+const mostPadding = 24;
 /** Longest piece of a prompt in one step. */
 const pieceTokens = 1024;
 /** A shared beginning shorter than this is cheaper run with every prompt, in common batches. */
@@ -105,16 +107,18 @@ export class Prefill {
     return rows.slice(0, count);
   }
 
-  /** The first rows as far as they fit into one step. */
+  /** The first rows as far as they fit into one step and are of like length. */
   private fitting(rows: readonly PrefillRow[]): PrefillRow[] {
     const limit = this.options.batchTokens ?? defaultStepTokens;
     let count = 1;
     let longest = fedTokens(rows[0] as PrefillRow).length;
+    let tokens = longest;
     for (const row of rows.slice(1)) {
       const { length } = fedTokens(row);
       longest = Math.max(longest, length);
-      const padded = longest + (longest % 2);
-      if (length > pieceTokens || padded * (count + 1) > limit) break;
+      tokens += length;
+      const padded = (longest + (longest % 2)) * (count + 1);
+      if (length > pieceTokens || padded > limit || longest * (count + 1) - tokens > mostPadding) break;
       count++;
     }
     return rows.slice(0, count);

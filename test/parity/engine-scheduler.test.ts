@@ -91,6 +91,47 @@ describe('steps', () => {
     expect(before.length).toBeGreaterThan(sizes.length / 3);
   });
 
+  /** Runs so many rows in one call, and beside them calls of one row, one more after each step; how long each waited. */
+  async function arrivals(running: number, count: number): Promise<number[]> {
+    const options = { maxTokens: 40, ignoreEos: true };
+    const waits: number[] = [];
+    const calls: Promise<Generated[]>[] = [];
+    const join = (): void => {
+      const came = decodingSizes().length;
+      const at = calls.length;
+      const onToken = (): void => void (waits[at] ??= decodingSizes().length - came);
+      const row = { ids: randomIds(9, vocabSize, 'single', at) };
+      calls.push(collect(tiny.model.generate([row], { ...options, onToken })));
+    };
+    const rows = Array.from({ length: running }, (_, i) => ({ ids: randomIds(5, vocabSize, i) }));
+    const onToken = ({ index }: { readonly index: number }): void => {
+      if (index === 0 && calls.length < count) join();
+    };
+    await collect(tiny.model.generate(rows, { ...options, onToken }));
+    await Promise.all(calls);
+    return waits;
+  }
+
+  it('of prompts hold rows of many calls that come one by one, none of which waits for long', async () => {
+    const waits = await arrivals(24, 20);
+    const prompts = steps().filter((step) => !isDecoding(step));
+    const sizes = prompts.slice(1).map((step) => step.rows.length);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(20);
+    // An eighth of those that run, or what four steps bring.
+    expect(Math.min(...sizes)).toBeGreaterThanOrEqual(3);
+    expect(waits).toHaveLength(20);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(4);
+  });
+
+  it('of a prompt come at once beside few rows', async () => {
+    expect(await arrivals(8, 1)).toEqual([0]);
+  });
+
+  it('of prompts come when an eighth of those that run is there to join, or has not come in four steps', async () => {
+    // The first one waits for the second; nobody comes for the third to wait for.
+    expect(await arrivals(9, 3)).toEqual([1, 0, 4]);
+  });
+
   it('run a prompt once for all of its samples', async () => {
     const prompts = [randomIds(21, vocabSize, 'a'), randomIds(34, vocabSize, 'b')];
     const rows = prompts.flatMap((ids) =>
@@ -135,6 +176,21 @@ describe('steps', () => {
     const padded = steps().reduce((sum, step) => sum + step.rows.length * step.positions, 0);
     expect(padded / total).toBeLessThan(1.25);
     expect(Math.max(...steps().map((step) => step.rows.length * step.positions))).toBeLessThanOrEqual(256);
+  });
+
+  it('of prompts hold rows of like length, whoever comes first', async () => {
+    const lengths = [40, 4, 40, 4, 40, 4, 40, 4];
+    const calls = lengths.map((length, i) => {
+      const row = { ids: randomIds(length, vocabSize, i) };
+      return collect(tiny.model.generate([row], { maxTokens: 2, ignoreEos: true }));
+    });
+    await Promise.all(calls);
+    const prompts = steps().filter((step) => !isDecoding(step));
+    const sizes = prompts.map((step) => step.rows.map((row) => row.tokens.length));
+    expect(sizes).toEqual([
+      [40, 40, 40, 40],
+      [4, 4, 4, 4],
+    ]);
   });
 
   it('hold fewer rows where the memory for their keys and values ends', async () => {
