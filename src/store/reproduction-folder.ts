@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readTextIfThere, writeJson } from './files.ts';
@@ -20,7 +21,7 @@ const partSchema = z.object({
   part: z.string(),
   /** Version of this package: results of another one are made again. */
   version: z.string(),
-  /** Of the call that ended it. */
+  /** Of all calls that worked on it, but for what was killed. */
   seconds: z.number(),
   /** Traits without a result, with the reason. */
   failures: z.array(z.object({ trait: z.string(), reason: z.string() })),
@@ -39,6 +40,24 @@ export async function readPart(folder: string, name: string, version: string): P
 
 export async function writePart(folder: string, part: StoredPart): Promise<void> {
   await writeJson(partFile(folder, part.part), { schema: SCHEMA_VERSION, kind: 'reproduce-part', ...part });
+}
+
+const elapsedSchema = z.object({ seconds: z.number() });
+
+/** Seconds that stopped calls have spent on an experiment. */
+export async function readElapsed(folder: string, name: string): Promise<number> {
+  const text = await readTextIfThere(elapsedFile(folder, name));
+  const parsed = elapsedSchema.safeParse(text === null ? null : JSON.parse(text));
+  return parsed.success ? parsed.data.seconds : 0;
+}
+
+export async function writeElapsed(folder: string, name: string, seconds: number): Promise<void> {
+  await mkdir(reproductionPaths.part(folder, name), { recursive: true });
+  await writeJson(elapsedFile(folder, name), { seconds });
+}
+
+function elapsedFile(folder: string, name: string): string {
+  return join(reproductionPaths.part(folder, name), 'elapsed.json');
 }
 
 function partFile(folder: string, name: string): string {

@@ -68,7 +68,7 @@ function compareSteered({ trait, plain, all, postHoc, preventative }: Arms): Com
       ? []
       : [
           bounded(
-            { part, table: steeredCoherence, subject: `${trait}: coherence under ${name}` },
+            { part, table: steeredCoherence, trait, subject: `coherence under ${name}` },
             { value: arm.coherence.reporting },
             { least },
           ),
@@ -78,7 +78,7 @@ function compareSteered({ trait, plain, all, postHoc, preventative }: Arms): Com
       ? []
       : [
           inOrder(
-            { part, table: paper.postHocFalls, subject: `${trait}: score by post-hoc steering` },
+            { part, table: paper.postHocFalls, trait, subject: 'score by post-hoc steering' },
             [plain, ...steps].map((arm) => [
               arm.strength === null ? 'plain' : String(-arm.strength),
               arm.scores[trait]!.score,
@@ -103,7 +103,7 @@ function compareOneLayer(
   const before = paper.baseScores.values[trait] ?? 0;
   return [
     withinRange(
-      { part, table: paper.trainedSteered, subject: `${trait}: share of the rise gone by ${name}` },
+      { part, table: paper.trainedSteered, trait, subject: `share of the rise gone by ${name}` },
       removed(arm, arms),
       [(theirs.plain - theirs[left]) / (theirs.plain - before)],
     ),
@@ -115,7 +115,7 @@ function compareAllLayers(arms: Arms): Comparison[] {
   if (preventative === undefined || preventativeAll === undefined) return [];
   return [
     inOrder(
-      { part, table: paper.allLayersKeepMore, subject: `${trait}: share of the rise gone` },
+      { part, table: paper.allLayersKeepMore, trait, subject: 'share of the rise gone' },
       [
         ['all layers', removed(preventativeAll, arms).value],
         ['one layer', removed(preventative, arms).value],
@@ -131,7 +131,7 @@ function comparePrompt(
 ): Comparison[] {
   if (prompted === undefined || postHoc === undefined) return [];
   return [
-    isHighest({ part, table: paper.promptIsWeaker, subject: `${trait}: score that is left` }, [
+    isHighest({ part, table: paper.promptIsWeaker, trait, subject: 'score that is left' }, [
       ['a prompt against it', prompted.reporting.score],
       ['post-hoc', postHoc.reporting.score],
       ['preventative', lowest([preventative, preventativeAll])],
@@ -163,7 +163,7 @@ function compareCaft(arms: Arms, arm: ArmOutcome | undefined): Comparison[] {
   const { value } = removed(arm, arms);
   return [
     holds(
-      { part, table: paper.caftWorks, subject: `${arms.trait}: CAFT at all layers` },
+      { part, table: paper.caftWorks, trait: arms.trait, subject: 'CAFT at all layers' },
       {
         ours: value === null ? '–' : `${fixed(100 * value, 0)} % of the rise gone`,
         paper: works ? 'works' : 'does not work',
@@ -184,7 +184,7 @@ function comparePenalty({ trait, all, base }: Arms): Comparison[] {
       : (left.interval?.lower ?? left.score) > (before.interval?.upper ?? before.score);
   return [
     holds(
-      { part, table: paper.penaltyLeavesTrait, subject: `${trait}: score under a projection penalty` },
+      { part, table: paper.penaltyLeavesTrait, trait, subject: 'score under a projection penalty' },
       {
         ours: `${fixed(left.score)}, untrained ${fixed(before.score)}`,
         paper: 'the trait still appears',
@@ -203,7 +203,8 @@ function compareCapability({ trait, plain, preventativeAll }: Arms): Comparison[
       {
         part,
         table: paper.capabilityStays,
-        subject: `${trait}: capability under preventative steering`,
+        trait,
+        subject: 'capability under preventative steering',
       },
       {
         ours: `${fixed(100 * ours)} %, plain ${fixed(100 * before)} %`,

@@ -24,7 +24,8 @@ function compareBase(base: GridModel | undefined, trait: string): Comparison[] {
       {
         part: 'finetuning',
         table: paper.baseScores,
-        subject: `${trait}: score of the untrained model`,
+        trait,
+        subject: 'score of the untrained model',
         digits: 1,
       },
       scoreNumber(base.scores[trait]!),
@@ -43,7 +44,8 @@ function compareSeverity(models: readonly GridModel[], trait: string): Compariso
       {
         part: 'finetuning',
         table: paper.severityOrder,
-        subject: `${trait}: score after training on its data sets`,
+        trait,
+        subject: 'score after training on its data sets',
       },
       [
         ['severe', severe],
@@ -95,9 +97,9 @@ function compareShifts({ correlations, models }: FinetuningResult): Comparison[]
     const ours = { value: r, lower: interval?.lower, upper: interval?.upper };
     if (theirs === undefined) return [];
     return [
-      sameSign({ part, table, subject: `${trait}: sign of r of shift and score` }, ours, theirs),
+      sameSign({ part, table, trait, subject: 'sign of r of shift and score' }, ours, theirs),
       withinRange(
-        { part, table, subject: `${trait}: r of shift and score over ${models.length - 1} models` },
+        { part, table, trait, subject: `r of shift and score over ${models.length - 1} models` },
         ours,
         theirs,
       ),

@@ -20,8 +20,10 @@ const score = (value: number | null, half = 2) => ({
 });
 
 function verdictOf(comparisons: readonly Comparison[], subject: string): string {
-  const found = comparisons.filter((one) => one.subject === subject);
-  expect(found.map((one) => one.subject)).toEqual([subject]);
+  const nameOf = ({ trait, subject: what }: Comparison): string =>
+    trait === null ? what : `${trait}: ${what}`;
+  const found = comparisons.filter((one) => nameOf(one) === subject);
+  expect(found.map(nameOf)).toEqual([subject]);
   return found[0]!.verdict;
 }
 
@@ -93,12 +95,12 @@ it('compares the correlations of monitoring with Table 2', () => {
     { method: 'shots', overall: r(0.5), within: r(0.7) },
   ];
   const found = compareMonitoring([{ trait: 'evil', methods } as unknown as MonitoringExperiment]);
-  expect(verdictOf(found, 'evil, graded prompts: sign of r')).toBe('agrees');
-  expect(verdictOf(found, 'evil, graded prompts: r')).toBe('agrees');
-  expect(verdictOf(found, 'evil, graded prompts: r within conditions')).toBe('differs');
-  expect(verdictOf(found, 'evil, exemplars: r')).toBe('differs');
-  expect(verdictOf(found, 'evil, exemplars: r within conditions')).toBe('agrees');
-  expect(verdictOf(found, 'evil, exemplars: r over all against r within conditions')).toBe('differs');
+  expect(verdictOf(found, 'evil: graded prompts: sign of r')).toBe('agrees');
+  expect(verdictOf(found, 'evil: graded prompts: r')).toBe('agrees');
+  expect(verdictOf(found, 'evil: graded prompts: r within conditions')).toBe('differs');
+  expect(verdictOf(found, 'evil: exemplars: r')).toBe('differs');
+  expect(verdictOf(found, 'evil: exemplars: r within conditions')).toBe('agrees');
+  expect(verdictOf(found, 'evil: exemplars: r over all against r within conditions')).toBe('differs');
 });
 
 const model = (family: string, variant: string, evil: number, sycophantic = 5): GridModel =>
@@ -169,7 +171,7 @@ it('compares treatments by the share of the rise that is gone', () => {
   expect(found).toHaveLength(9);
   // At one layer 70 % are gone, where the replication has 70.6.
   const share = found.find(({ subject }) => subject.endsWith('preventative steering at one layer'))!;
-  expect(share).toMatchObject({ ours: '0.70 (0.68 to 0.72)', paper: '0.71' });
+  expect(share).toMatchObject({ ours: '0.70 [0.68, 0.72]', paper: '0.71' });
 });
 
 it('compares what screening foretold', () => {

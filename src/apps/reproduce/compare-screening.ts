@@ -27,20 +27,24 @@ function compareEstimates({ name, estimates }: ScreenedTraitResult): Comparison[
   ): Comparison[] => {
     const theirs = table.values[name];
     if (theirs === undefined) return [];
-    return [withinRange({ part, table, subject: `${name}: ${subject}` }, numberOf(ours), [theirs])];
+    return [withinRange({ part, table, trait: name, subject }, numberOf(ours), [theirs])];
   };
   const table = paper.screenedFull;
   return [
     sameSign(
-      { part, table, subject: `${name}: sign of r of difference and score` },
+      { part, table, trait: name, subject: 'sign of r of difference and score' },
       numberOf(full),
       table.values,
     ),
-    withinRange({ part, table, subject: `${name}: r of difference and score` }, numberOf(full), table.values),
+    withinRange(
+      { part, table, trait: name, subject: 'r of difference and score' },
+      numberOf(full),
+      table.values,
+    ),
     ...single('r by the last prompt token', paper.screenedPromptLast, last),
     ...single('r by the projection alone', paper.screenedRaw, raw),
     inOrder(
-      { part, table: paper.rawIsWorse, subject: `${name}: r by difference against by projection` },
+      { part, table: paper.rawIsWorse, trait: name, subject: 'r by difference against by projection' },
       [
         ['difference', full?.r ?? null],
         ['projection', raw?.r ?? null],
@@ -55,7 +59,7 @@ function compareShift({ name, shift }: ScreenedTraitResult): Comparison[] {
   const theirs = table.values[name];
   if (theirs === undefined) return [];
   return [
-    withinRange({ part, table, subject: `${name}: r of difference and shift` }, numberOf(shift), theirs),
+    withinRange({ part, table, trait: name, subject: 'r of difference and shift' }, numberOf(shift), theirs),
   ];
 }
 
@@ -66,17 +70,20 @@ function compareSeparation({ name, separations }: ScreenedTraitResult): Comparis
   const theirs = paper.separation.values[name];
   const own = separations.find(({ family }) => family === name);
   if (theirs === undefined || own === undefined) return [];
-  const subject = `${name}: AUROC of severe rows against normal ones (a replication: ${theirs})`;
-  const place = { part, table: paper.separation, subject, digits: 3 } as const;
+  const subject = 'AUROC of severe rows against normal ones';
+  const place = { part, table: paper.separation, trait: name, subject, digits: 3 } as const;
   return [bounded(place, { value: own.auroc }, { least: LEAST_AREA })];
 }
 
 function compareSubsets({ name, subsets: { high, random, low } }: ScreenedTraitResult): Comparison {
-  return inOrder({ part, table: paper.subsetOrder, subject: `${name}: score after training on what lies` }, [
-    ['high', high.score],
-    ['random', random.score],
-    ['low', low.score],
-  ]);
+  return inOrder(
+    { part, table: paper.subsetOrder, trait: name, subject: 'score after training on what lies' },
+    [
+      ['high', high.score],
+      ['random', random.score],
+      ['low', low.score],
+    ],
+  );
 }
 
 function numberOf(one: Foretold | undefined): OurNumber {

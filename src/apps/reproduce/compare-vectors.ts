@@ -31,7 +31,7 @@ function compareTrait({ trait, sweep, dose }: ExtractedTrait, layers: number): C
   const part = 'extraction' as const;
   const depth = sweep?.recommended == null ? null : sweep.layer / layers;
   const best = withinRange(
-    { part, table: paper.bestDepth, subject: `${trait}: best layer as a share of the depth` },
+    { part, table: paper.bestDepth, trait, subject: 'best layer as a share of the depth' },
     { value: depth },
     [from, to],
   );
@@ -41,7 +41,7 @@ function compareTrait({ trait, sweep, dose }: ExtractedTrait, layers: number): C
   return [
     ...(sweep === null ? [] : [best]),
     holds(
-      { part, table: paper.scoresRise, subject: `${trait}: the score rises with the coefficient` },
+      { part, table: paper.scoresRise, trait, subject: 'the score rises with the coefficient' },
       {
         ours: `Spearman ${fixed(dose.spearman, 2)}`,
         paper: 'rises',
@@ -50,19 +50,19 @@ function compareTrait({ trait, sweep, dose }: ExtractedTrait, layers: number): C
       },
     ),
     bounded(
-      { part, table: paper.steeringReach, subject: `${trait}: the highest score by steering` },
+      { part, table: paper.steeringReach, trait, subject: 'the highest score by steering' },
       { value: highest(dose) },
       { least: paper.steeringReach.values },
     ),
     bounded(
-      { part, table: paper.steeredCoherence, subject: `${trait}: coherence at the chosen strength` },
+      { part, table: paper.steeredCoherence, trait, subject: 'coherence at the chosen strength' },
       { value: dose.chosen?.coherence ?? null },
       { least: paper.steeredCoherence.values.postHoc },
     ),
     ...(dose.unit === 'coef'
       ? [
           holds(
-            { part, table: paper.doseResponse, subject: `${trait}: coefficient of half the highest score` },
+            { part, table: paper.doseResponse, trait, subject: 'coefficient of half the highest score' },
             {
               ours: fixed(half, 2),
               paper: `about ${fixed(halfMaximum, 1)}`,
@@ -139,7 +139,8 @@ export function comparePoolings(results: readonly PoolingExperiment[]): Comparis
       {
         part: 'poolings',
         table: paper.strongestPooling,
-        subject: `${trait}: the highest score at equal lengths`,
+        trait,
+        subject: 'the highest score at equal lengths',
       },
       [best(paper.strongestPooling.values), best('prompt_mean'), best('prompt_last')],
     );
@@ -153,7 +154,8 @@ export function compareSteering(results: readonly SteeringExperiment[]): Compari
       {
         part: 'steering',
         table: paper.suppression,
-        subject: `${trait}: Spearman of −α and the score where the trait is asked for`,
+        trait,
+        subject: 'Spearman of −α and the score where the trait is asked for',
       },
       { value: spearman.prompted },
       [1],
@@ -171,7 +173,8 @@ export function compareMonitoring(results: readonly MonitoringExperiment[]): Com
       const place = (what: string, table: { source: string; by: paper.Origin; on: string }) => ({
         part: 'monitoring' as const,
         table,
-        subject: `${trait}, ${methodNames[method]}: ${what}`,
+        trait,
+        subject: `${methodNames[method]}: ${what}`,
       });
       const ours = (one: typeof overall) => ({ value: one.r, lower: one.lower, upper: one.upper });
       const order = inOrder(

@@ -78,21 +78,30 @@ describe('rules of comparison', () => {
 
   it('writes numbers with their intervals, and says by which rule', () => {
     const one = withinRange(place, { value: 0.834, lower: 0.8, upper: 0.86 }, [0.747]);
-    expect(one).toMatchObject({ ours: '0.83 (0.80 to 0.86)', paper: '0.75', source: 'Figure 1' });
+    expect(one).toMatchObject({ ours: '0.83 [0.80, 0.86]', paper: '0.75', source: 'Figure 1' });
     expect(one.rule).toBe("range: our 95 % interval meets the paper's value");
   });
 });
 
 describe('the sentence', () => {
-  const made = (subject: string, is: boolean | null) =>
-    holds({ ...place, subject }, { ours: '1', paper: '2', rule: 'none', is });
+  const made = (subject: string, trait: string | null, is: boolean | null, paper = '2') =>
+    holds({ ...place, subject, ...(trait !== null && { trait }) }, { ours: '1', paper, rule: 'none', is });
 
-  it('counts, and names what differs and what is open', () => {
-    expect(sentenceOf([made('a', true), made('b', true)])).toBe('All 2 comparisons agree with the paper.');
-    expect(sentenceOf([made('a', true), made('b', false), made('c', null)])).toBe(
-      '1 of 2 comparisons agree with the paper. Different: b (1; the paper: 2). Not to be said: c.',
+  it('counts, and tells the traits of a subject together', () => {
+    expect(sentenceOf([made('a', 'evil', true), made('a', 'kind', true)])).toBe(
+      '2 of 2 comparisons agree. As in the paper: a.',
     );
-    expect(sentenceOf([made('c', null)])).toBe('Nothing of it could be compared.');
+    expect(sentenceOf([made('a', 'evil', true), made('a', 'kind', false), made('b', null, true)])).toBe(
+      '2 of 3 comparisons agree. As in the paper: a (evil); b. Different: a (kind 1; the paper: 2).',
+    );
+    const apart = [made('a', 'evil', false, '2'), made('a', 'kind', false, '3'), made('c', null, null)];
+    expect(sentenceOf(apart)).toBe(
+      '0 of 2 comparisons agree. Different: a (evil 1, the paper 2; kind 1, the paper 3). Not to be said: c.',
+    );
+  });
+
+  it('says so where nothing is compared', () => {
+    expect(sentenceOf([made('c', null, null)])).toBe('Nothing of it could be compared.');
     expect(sentenceOf([])).toBe('Nothing of it could be compared.');
   });
 });

@@ -19,6 +19,8 @@ export interface Comparison {
   readonly source: string;
   readonly by: Origin;
   readonly on: string;
+  /** Null where it is not of one trait. */
+  readonly trait: string | null;
   /** What is compared. */
   readonly subject: string;
   readonly ours: string;
@@ -32,12 +34,15 @@ export interface Comparison {
 export interface Place {
   readonly part: PartName;
   readonly table: Pick<PaperTable<unknown>, 'source' | 'by' | 'on'>;
+  readonly trait?: string;
   readonly subject: string;
   /** Decimals. */
   readonly digits?: number;
 }
 
-const placed = ({ part, table: { source, by, on }, subject }: Place) => ({ part, source, by, on, subject });
+const placed = ({ part, table: { source, by, on }, trait, subject }: Place) => {
+  return { part, source, by, on, trait: trait ?? null, subject };
+};
 
 /** Ours lies in the range of the paper's values, or its 95 % interval reaches into it. */
 export function withinRange(place: Place, ours: OurNumber, values: readonly number[]): Comparison {
@@ -77,7 +82,7 @@ export function bounded(
   ours: OurNumber,
   bound: { readonly least: number } | { readonly most: number },
 ): Comparison {
-  const { digits = 0 } = place;
+  const { digits = 1 } = place;
   const [word, limit] = 'least' in bound ? ['at least', bound.least] : ['at most', bound.most];
   const { value } = ours;
   const holds = value === null ? null : 'least' in bound ? value >= limit : value <= limit;
@@ -103,7 +108,7 @@ export function inOrder(place: Place, ours: readonly Named[], digits = 0): Compa
     ...placed(place),
     ours: namedText(ours, digits),
     paper: ours.map(([name]) => name).join(' > '),
-    rule: "order: ours fall in the paper's order",
+    rule: "order: ours fall in the paper's order, by their means",
     verdict: verdictOf(steps.includes(null) ? null : steps.every((step) => step === true)),
   };
 }
@@ -116,7 +121,7 @@ export function isHighest(place: Place, ours: readonly Named[], digits = 0): Com
     ...placed(place),
     ours: namedText(ours, digits),
     paper: `${ours[0]?.[0] ?? ''} highest`,
-    rule: 'order: the one that is highest in the paper is highest here',
+    rule: 'order: the one that is highest in the paper is highest here, by its mean',
     verdict: verdictOf(unknown ? null : others.every((other) => first > other!)),
   };
 }
@@ -133,31 +138,63 @@ function verdictOf(is: boolean | null): Verdict {
   return is === null ? 'open' : is ? 'agrees' : 'differs';
 }
 
-/** Such as `0.83 (0.81 to 0.85)`. */
+/** Such as `0.83 [0.81, 0.85]`. */
 export function numberText({ value, lower, upper }: OurNumber, digits: number): string {
   if (value === null || lower == null || upper == null) return fixed(value, digits);
-  return `${fixed(value, digits)} (${fixed(lower, digits)} to ${fixed(upper, digits)})`;
+  return `${fixed(value, digits)} [${fixed(lower, digits)}, ${fixed(upper, digits)}]`;
 }
 
 function namedText(named: readonly Named[], digits: number): string {
   return named.map(([name, value]) => `${name} ${fixed(value, digits)}`).join(', ');
 }
 
-/** One plain sentence on what agrees and what does not. */
+/** In plain sentences, what agrees and what does not. */
 export function sentenceOf(comparisons: readonly Comparison[]): string {
   const of = (verdict: Verdict): Comparison[] => comparisons.filter((one) => one.verdict === verdict);
   const [agreeing, differing, open] = [of('agrees'), of('differs'), of('open')];
   const decided = agreeing.length + differing.length;
   if (decided === 0) return 'Nothing of it could be compared.';
-  const head =
-    differing.length === 0
-      ? `All ${decided} comparisons agree with the paper.`
-      : `${agreeing.length} of ${decided} comparisons agree with the paper. Different: ${differing.map(differenceText).join('; ')}.`;
-  return open.length === 0
-    ? head
-    : `${head} Not to be said: ${open.map(({ subject }) => subject).join('; ')}.`;
+  return [
+    `${agreeing.length} of ${decided} comparisons agree.`,
+    listed('As in the paper', agreeing, (group) => agreementText(group, comparisons)),
+    listed('Different', differing, differenceText),
+    listed('Not to be said', open, (group) => agreementText(group, comparisons)),
+  ]
+    .filter((part) => part !== '')
+    .join(' ');
 }
 
-function differenceText({ subject, ours, paper, by }: Comparison): string {
-  return `${subject} (${ours}; ${by === 'paper' ? 'the paper' : by === 'replication' ? 'a replication' : 'reported'}: ${paper})`;
+/** Comparisons of one subject are told together. */
+function listed(
+  head: string,
+  comparisons: readonly Comparison[],
+  text: (group: readonly Comparison[]) => string,
+): string {
+  const subjects = [...new Set(comparisons.map(({ subject }) => subject))];
+  if (subjects.length === 0) return '';
+  const groups = subjects.map((subject) => comparisons.filter((one) => one.subject === subject));
+  return `${head}: ${groups.map(text).join('; ')}.`;
+}
+
+/** A subject with the traits that it holds for, unless these are all. */
+function agreementText(group: readonly Comparison[], all: readonly Comparison[]): string {
+  const { subject, trait } = group[0]!;
+  const same = all.filter((one) => one.subject === subject).length;
+  if (trait === null || group.length === same) return subject;
+  return `${subject} (${group.map((one) => one.trait).join(', ')})`;
+}
+
+const origins: Readonly<Record<Origin, string>> = {
+  paper: 'the paper',
+  replication: 'a replication',
+  'second hand': 'as reported',
+};
+
+/** A subject with every trait's number and the paper's, which is told once where it is the same. */
+function differenceText(group: readonly Comparison[]): string {
+  const { subject, by, paper } = group[0]!;
+  const named = ({ trait, ours }: Comparison): string => (trait === null ? ours : `${trait} ${ours}`);
+  if (group.every((one) => one.paper === paper))
+    return `${subject} (${group.map(named).join('; ')}; ${origins[by]}: ${paper})`;
+  return `${subject} (${group.map((one) => `${named(one)}, ${origins[by]} ${one.paper}`).join('; ')})`;
 }

@@ -35,6 +35,8 @@ export type PartOutcome<P extends PartName = PartName> =
       readonly data: PartData[P];
     }
   | { readonly status: 'failed'; readonly reason: string }
+  /** Its turn has not come, or the run was stopped before it. */
+  | { readonly status: 'to come' }
   /** It was not asked for, and is not there from before. */
   | { readonly status: 'left out' };
 export type PartOutcomes = { readonly [P in PartName]: PartOutcome<P> };

@@ -26,7 +26,7 @@ export function finetuningFigures(result: FinetuningResult): SafeHtml {
     points: byLayer[trait]!.flatMap((r, i) => (r === null ? [] : [[i + 1, r] as const])),
   }));
   return html`<p class="lead">${models.length - 1} models, one a data set. Shift: how far the last prompt token has moved along a trait's vector, at layer ${layer}, which was fixed beforehand.</p>
-<h3>Scores after training (Figure 6's heights)</h3>
+<h3>Scores after training</h3>
 <figure class="scroll">${gridTable(result)}</figure>
 <h3>r of shift and score (Figures 6 and 20)</h3>
 <figure class="scroll">${shiftTable(result)}</figure>

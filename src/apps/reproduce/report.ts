@@ -88,7 +88,7 @@ function summaryTable({ parts, sentences, comparisons }: Reproduction): SafeHtml
 
 function statusText(outcome: PartOutcome): string {
   if (outcome.status === 'failed') return `Not run: ${outcome.reason}`;
-  return outcome.status === 'left out' ? 'Not asked for.' : '';
+  return { done: '', 'to come': 'Not run yet.', 'left out': 'Not asked for.' }[outcome.status];
 }
 
 function section(part: PartName, { parts, about, comparisons, sentences }: Reproduction): SafeHtml {
@@ -139,8 +139,8 @@ const verdictNames: Readonly<Record<Verdict, string>> = {
 
 function comparisonTable(comparisons: readonly Comparison[]): SafeHtml | null {
   if (comparisons.length === 0) return null;
-  const rows = comparisons.map(({ subject, ours, paper, by, source, rule, verdict }) => [
-    subject,
+  const rows = comparisons.map(({ trait, subject, ours, paper, by, source, rule, verdict }) => [
+    trait === null ? subject : `${trait}: ${subject}`,
     ours,
     `${paper} (${source}${by === 'paper' ? '' : `, ${by}`})`,
     rule,

@@ -13,7 +13,14 @@ import { loadTrait } from '../../persona/trait.ts';
 import { traitSet, traitSetOf } from '../../persona/trait-set.ts';
 import { writeJson, writeWhole } from '../../store/files.ts';
 import { packageInfo } from '../../store/package-info.ts';
-import { type StoredPart, readPart, reproductionPaths, writePart } from '../../store/reproduction-folder.ts';
+import {
+  type StoredPart,
+  readElapsed,
+  readPart,
+  reproductionPaths,
+  writeElapsed,
+  writePart,
+} from '../../store/reproduction-folder.ts';
 import { type Recipe, openFolder } from '../../store/run-folder.ts';
 import { jsonValueSchema } from '../../store/schema.ts';
 import { defined } from '../../util/defined.ts';
@@ -86,7 +93,10 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
   const outcomes: Partial<Record<PartName, PartOutcome>> = {};
   const write = async (): Promise<Reproduction> => {
     const all = Object.fromEntries(
-      partNames.map((part) => [part, outcomes[part] ?? { status: 'left out' }]),
+      partNames.map((part) => [
+        part,
+        outcomes[part] ?? { status: wanted.includes(part) ? 'to come' : 'left out' },
+      ]),
     ) as unknown as PartOutcomes;
     const result = summarise(all, {
       package: `${name} ${version}`,
@@ -139,17 +149,20 @@ async function runPart(
       reason: `It builds on "${partPlan(missing).title}", which gave no result.`,
     };
   const start = performance.now();
+  const before = await readElapsed(scene.out, part);
+  const elapsed = (): number => before + (performance.now() - start) / 1000;
   try {
     const { data, failures } = await runners[part](inPart(scene, part), earlier);
-    const seconds = (performance.now() - start) / 1000;
+    const seconds = elapsed();
     const nothing = Array.isArray(data) && data.length === 0;
     if (nothing) return { status: 'failed', reason: reasonsOf(failures) };
     const stored = { part, version, seconds, failures: [...failures], data };
     await writePart(scene.out, stored);
     return outcomeOf(stored);
   } catch (error) {
-    if (error instanceof AbortError) throw error;
-    return { status: 'failed', reason: reasonOf(error) };
+    if (!(error instanceof AbortError)) return { status: 'failed', reason: reasonOf(error) };
+    await writeElapsed(scene.out, part, elapsed());
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { LanguageModel } from '../../engine/model.ts';
+import { DataError } from '../../errors.ts';
 import { type Finding, describeFinding } from '../../persona/finding.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
 import type { ExtractEvent } from '../../persona/progress.ts';
@@ -77,6 +78,8 @@ export function runExtraction(scene: ReproduceScene): Promise<PartResult<Extract
       ...defined({ signal }),
       onTrait: ({ name }) => listener(name, onProgress),
     });
+    if (outcomes.every(({ result }) => result === null))
+      throw new DataError(outcomes.map(({ trait, failure }) => `${trait}: ${failure}`).join(' '));
     const vectors = outcomes.flatMap(({ result }) => (result === null ? [] : [result.vector]));
     return {
       data: { traits: outcomes.flatMap(extractedTrait), cosines: cosinesAt(vectors, layer) },

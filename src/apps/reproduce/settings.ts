@@ -53,7 +53,8 @@ const settingsSchema = z.strictObject({
   mitigation: z.strictObject({
     traits: traitChoice,
     samples: count,
-    other_samples: count,
+    /** Replies to each question of the other traits; 0 measures the trait itself alone. */
+    other_samples: z.int().min(0),
     /** As in finetuning. */
     capability: z.int().min(0).nullable(),
     /** Beside plain fine-tuning; null for all. */
@@ -122,13 +123,13 @@ export const quickSettings: ReproduceSettings = {
   poolings: { traits: 'main', samples: 1, lengths: [1, 2] },
   steering: { traits: 'main', samples: 1, turns: 2 },
   monitoring: { traits: 'main', samples: 2, random_directions: 100 },
-  finetuning: { traits: 'main', families: null, rows: 160, samples: 1, capability: 4 },
+  finetuning: { traits: 'main', families: null, rows: 128, samples: 1, capability: 2 },
   mitigation: {
     traits: 'main',
     samples: 2,
-    other_samples: 1,
-    capability: 4,
-    treatments: null,
+    other_samples: 0,
+    capability: 2,
+    treatments: ['post_hoc', 'preventative', 'caft', 'negative_prompt'],
     post_hoc: [0.5, 1, 1.5],
     preventative: [1.5],
     preventative_all: [1.5],
