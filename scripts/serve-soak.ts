@@ -75,7 +75,8 @@ if (parts.includes('soak')) {
   for (const scene of scenes.slice(0, 16))
     for await (const { text } of model.generate([scene.row], { maxTokens })) scene.text = text ?? '';
 }
-if (!parts.includes('share')) await model.close();
+const compares = parts.includes('share') && sides.includes('alone');
+if (!compares) await model.close();
 
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const precision = dtype === undefined ? [] : ['--dtype', dtype];
@@ -144,12 +145,12 @@ async function makePrompts(checkpoint: Checkpoint, count: number): Promise<numbe
 async function measureShare(alone: LanguageModel): Promise<void> {
   const rates: { alone: Rate[]; served: Rate[] } = { alone: [], served: [] };
   // What the first time compiles and reads is no part of either.
-  for await (const _ of alone.generate([scenes[0]!.row], { maxTokens }));
+  if (compares) await offlineRate(alone, 1);
   for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
-    if (sides.includes('alone')) rates.alone.push(await offlineRate(alone));
+    if (sides.includes('alone')) rates.alone.push(await offlineRate(alone, streams * rounds));
     if (sides.includes('served')) rates.served.push(await servedRate());
   }
-  await alone.close();
+  if (compares) await alone.close();
   const of = (kind: keyof Rate): object => {
     const [there, here] = [rates.served, rates.alone].map((some) => median(some.map((rate) => rate[kind])));
     return { served: there, alone: here, share: there! / here! };
@@ -157,9 +158,9 @@ async function measureShare(alone: LanguageModel): Promise<void> {
   print({ part: 'share', rounds, ...of('wall'), processor: of('cpu') });
 }
 
-/** The rows that the clients of `servedRate` ask for, in one call. */
-async function offlineRate(alone: LanguageModel): Promise<Rate> {
-  const rows = scenes.slice(0, streams * rounds).map(({ row }) => row);
+/** The first rows of those that the clients of `servedRate` ask for, in one call. */
+async function offlineRate(alone: LanguageModel, count: number): Promise<Rate> {
+  const rows = Array.from({ length: count }, (_, i) => scenes[i % scenes.length]!.row);
   let tokens = 0;
   const [begin, before] = [performance.now(), process.cpuUsage()];
   for await (const { ids } of alone.generate(rows, { maxTokens, batchRows: streams })) tokens += ids.length;
@@ -175,7 +176,7 @@ async function servedRate(): Promise<Rate> {
   const [begin, before] = [performance.now(), processorSeconds()];
   await Promise.all(
     Array.from({ length: streams }, async (_, client) => {
-      for (let i = 0; i < rounds; i++) await play(scenes[client + i * streams]!, null);
+      for (let i = 0; i < rounds; i++) await play(scenes[(client + i * streams) % scenes.length]!, null);
     }),
   );
   const [end, after] = [performance.now(), processorSeconds()];
