@@ -137,14 +137,23 @@ export async function* runReplies(
   onToken: () => void,
 ): AsyncGenerator<ReplyEvent> {
   const queue = new AsyncQueue<ReplyEvent>();
+  const begun = new BegunReplies();
   const ended = (async (): Promise<void> => {
     try {
       const take = (token: TokenEvent): void => {
         if (token.id !== null) onToken();
+        begun.add(token);
         queue.push([{ token }]);
       };
       const results = plan.served.model.generate(plan.rows, { ...plan.options, onToken: take, signal });
-      for await (const result of results) queue.push([{ result, turn: await record(result) }]);
+      for await (const result of results) {
+        begun.end(result.index);
+        queue.push([{ result, turn: await record(result) }]);
+      }
+    } catch (error) {
+      // A client has seen them, and goes on from them.
+      await Promise.all(begun.brokenOff().map(record));
+      throw error;
     } finally {
       queue.end();
     }
@@ -153,6 +162,34 @@ export async function* runReplies(
   ended.catch(() => undefined);
   yield* queue;
   await ended;
+}
+
+/** What has come of replies that are watched and not ended yet. */
+class BegunReplies {
+  private readonly tokens = new Map<number, TokenEvent[]>();
+
+  add(token: TokenEvent): void {
+    if (token.projections === undefined) return;
+    const tokens = this.tokens.get(token.index) ?? [];
+    tokens.push(token);
+    this.tokens.set(token.index, tokens);
+  }
+
+  end(index: number): void {
+    this.tokens.delete(index);
+  }
+
+  /** Each as a reply that ends where it was broken off; nothing is known of the state after its last token. */
+  brokenOff(): Generated[] {
+    return [...this.tokens].map(([index, tokens]) => {
+      const width = tokens[0]!.projections!.length;
+      const projections = new Float32Array(tokens.length * width);
+      for (const [i, token] of tokens.entries()) projections.set(token.projections!, i * width);
+      const ids = tokens.flatMap(({ id }) => (id === null ? [] : [id]));
+      const text = tokens.map((token) => token.text).join('');
+      return { index, ids, text, finishReason: 'cancelled', projections, pooled: {} };
+    });
+  }
 }
 
 /** All results of a plan, in the order of its rows. */

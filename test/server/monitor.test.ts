@@ -54,6 +54,18 @@ describe('a turn', () => {
     expect((await client.conversation(place!.conversation)).turns).toHaveLength(1);
   });
 
+  it('of a stream that its client leaves is kept as far as it came', async () => {
+    const persona = { ...story.persona, conversation: 'left' };
+    let tokens = 0;
+    for await (const _ of client.streamCompletion({ ...story, max_tokens: 400, persona }))
+      if (++tokens === 3) break;
+    await expect
+      .poll(() => client.conversation('left').catch(() => null))
+      .toMatchObject({
+        turns: [{ index: 1, projections: { mood: { layer: 3, mean: expect.any(Number) as number } } }],
+      });
+  });
+
   it('is kept for each of several replies, and for none that nobody watches', async () => {
     const { choices } = await client.complete({
       ...story,
