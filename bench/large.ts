@@ -81,7 +81,7 @@ async function writeModel(model: string, { shape }: BenchOptions): Promise<Phase
   const script = join(import.meta.dirname, '../scripts/make-random-model.ts');
   const args = ['--import', 'tsx', script, '--shape', shape, '--dtype', 'bf16', '--out', model];
   if (!kept) {
-    const written = await phase('write the model', null, 'BF16, in shards of 5 GB', args);
+    const { stdout: _, ...written } = await phase('write the model', null, 'BF16, in shards of 5 GB', args);
     writeFileSync(whole, 'a run that was stopped leaves no such file\n');
     return written;
   }
