@@ -120,7 +120,9 @@ function turnAt(n: number): TurnRecord<JudgedScore> {
 
 /** What a dashboard asks, of a real server. */
 async function timeQueries(): Promise<string[]> {
-  const { startServer } = (await import('../dist/server/start.js' as string)) as typeof Start;
+  // Not there before a build, so its type is that of the source.
+  const compiled: string = '../dist/server/start.js';
+  const { startServer } = (await import(compiled)) as typeof Start;
   const monitor = {
     file,
     keepText: false,
