@@ -54,8 +54,8 @@ describeWithShared('reference vocabularies', () => {
 
   describe.each(Object.keys(vocabularies) as Vocabulary[])('%s', (vocabulary) => {
     let tokenizer: TextTokenizer;
-    beforeAll(() => {
-      tokenizer = build(vocabularies[vocabulary]());
+    beforeAll(async () => {
+      tokenizer = build(await Promise.resolve(vocabularies[vocabulary]()));
     });
 
     it.each(transformersCases[vocabulary])(
