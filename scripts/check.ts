@@ -22,6 +22,7 @@ const steps: readonly Step[] = [
   { name: 'format', command: ['biome', 'format', '.'] },
   { name: 'lint', command: ['oxlint', '--type-aware', '--deny-warnings'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  { name: 'types of the dashboard', command: ['tsc', '-p', 'web/tsconfig.json'] },
   { name: 'build', command: ['tsx', 'scripts/build.ts'] },
   { name: 'unused', command: ['knip'] },
   { name: 'package', command: ['publint', '--strict'] },

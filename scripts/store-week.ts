@@ -142,6 +142,7 @@ async function timeQueries(): Promise<string[]> {
     keys: null,
     token,
     version: '',
+    dashboard: null,
     logText: false,
     monitor,
   };

@@ -3,6 +3,7 @@ import { join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   importsOf,
+  loadedBy,
   printsOf,
   projectRoot,
   readProjectFile,
@@ -52,8 +53,12 @@ function outsideRefusal(from: string, to: string): string | null {
 }
 
 const sources = typescriptFiles('src');
+const webFiles = typescriptFiles('web');
+/** What of src the dashboard runs, not only names as a type: files that nothing ties to Node. */
+const sharedWithWeb = ['src/server/client.ts', 'src/util/chart.ts', 'src/util/html.ts'];
 const everything = [
   ...sources,
+  ...webFiles,
   ...['test', 'scripts', 'bench', 'examples', 'recipes'].flatMap((folder) => typescriptFiles(folder)),
 ];
 
@@ -87,6 +92,26 @@ describe('import directions', () => {
     expect(strangers).toEqual([]);
   });
 
+  it('let the dashboard name types of the protocol, and run what nothing ties to Node', () => {
+    const fromSrc = (from: string, names: readonly string[]): string[] =>
+      names
+        .filter((name) => name.startsWith('.'))
+        .map((name) => posix.join(posix.dirname(from), name))
+        .filter((to) => to.startsWith('src/'));
+    const foreign = webFiles.flatMap((from) => [
+      ...fromSrc(from, loadedBy(from)).filter((to) => !sharedWithWeb.includes(to)),
+      ...fromSrc(from, importsOf(from)).filter(
+        (to) => !sharedWithWeb.includes(to) && !/^src\/server\/(?:[a-z]+-)?api\.ts$/.test(to),
+      ),
+    ]);
+    expect(foreign).toEqual([]);
+    expect(webFiles.flatMap(loadedBy).filter((name) => name.startsWith('node:'))).toEqual(['node:url']);
+    const tied = sharedWithWeb.flatMap((from) =>
+      loadedBy(from).map((name) => posix.join(posix.dirname(from), name)),
+    );
+    expect(tied.filter((to) => !sharedWithWeb.includes(to))).toEqual([]);
+  });
+
   it('keep the command line and the terminal in src/cli', () => {
     const outside = sources.filter((path) => part(path) !== 'cli' && !path.endsWith('.test.ts'));
     const commander = outside.filter((path) => importsOf(path).some((name) => name.includes('commander')));
@@ -104,7 +129,7 @@ describe('every TypeScript file', () => {
   it('spells relative imports with their ending', () => {
     const wrong = everything.flatMap((path) =>
       importsOf(path)
-        .filter((name) => name.startsWith('.') && !name.endsWith('.ts'))
+        .filter((name) => name.startsWith('.') && !/\.(?:tsx?|css)$/.test(name))
         .map((name) => `${path} imports ${name}`),
     );
     expect(wrong).toEqual([]);

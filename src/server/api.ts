@@ -304,6 +304,7 @@ export const vectorFacts = z
     width: z.int(),
     pooling: z.string(),
     recommended_layer: z.int().nullable(),
+    recommended_strength: z.number().nullable().openapi({ description: 'Coefficient of the raw vector' }),
     notes: z.array(z.string()).exactOptional(),
   })
   .openapi('Vector');

@@ -1,8 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { Admission } from './admission.ts';
+import { answerDashboard, type Dashboard, isDashboardPath } from './dashboard.ts';
 import { HttpFailure, toFailure } from './failure.ts';
-import { admit } from './guard.ts';
+import { admit, checkPlace } from './guard.ts';
 import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
 import { addMonitor } from './monitor-app.ts';
@@ -43,6 +44,7 @@ export function createApp(
   app.get('/healthz', (c) =>
     c.json({ status: admission.draining ? 'ending' : 'ok' }, admission.draining ? 503 : 200),
   );
+  if (settings.dashboard !== null) addDashboard(app, settings.dashboard, settings.hosts);
   app.use(async (c, next) => {
     const who = admit(c.req.raw, settings);
     c.set('who', who);
@@ -61,6 +63,16 @@ export function createApp(
   });
   app.get('/openapi.json', (c) => c.json(document));
   return { fetch: (request, env) => app.fetch(request, env), admission };
+}
+
+/** Its files say nothing of this server, so they come without a key; what they then ask for needs one. */
+function addDashboard(app: App, dashboard: Dashboard, hosts: readonly string[]): void {
+  app.use(async (c, next) => {
+    const { method, path } = c.req;
+    if ((method !== 'GET' && method !== 'HEAD') || !isDashboardPath(path)) return next();
+    checkPlace(c.req.raw, hosts);
+    return answerDashboard(dashboard, c.req.raw);
+  });
 }
 
 function addressOf(c: ServerContext): string {

@@ -103,7 +103,8 @@ export class PersonaClient {
       ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
       ...(options.token !== undefined && { 'x-persona-token': options.token }),
     };
-    this.fetch = options.fetch ?? globalThis.fetch;
+    // A browser's own fetch is none of an object's methods.
+    this.fetch = options.fetch ?? ((...request) => globalThis.fetch(...request));
   }
 
   models(): Promise<ModelList> {
@@ -259,15 +260,23 @@ interface ServerEvent {
 /** Server-sent events, each field one line, as this server sends them. */
 async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
+  // By its reader: not every browser can walk a stream.
+  const reader = body.getReader();
   let waiting = '';
-  for await (const bytes of body) {
-    const events = (waiting + decoder.decode(bytes, { stream: true })).split('\n\n');
-    waiting = events.pop()!;
-    for (const event of events) {
-      const fields = event.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2));
-      // A line without a name is a sign of life.
-      yield { data: '', ...(Object.fromEntries(fields.filter(([name]) => name !== '')) as object) };
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const events = (waiting + decoder.decode(value, { stream: true })).split('\n\n');
+      waiting = events.pop()!;
+      for (const event of events) {
+        const fields = event.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2));
+        // A line without a name is a sign of life.
+        yield { data: '', ...(Object.fromEntries(fields.filter(([name]) => name !== '')) as object) };
+      }
     }
+  } finally {
+    await reader.cancel();
   }
 }
 

@@ -16,12 +16,17 @@ export function admit(
   request: Request,
   settings: Pick<ServerSettings, 'hosts' | 'keys' | 'token'>,
 ): string | null {
-  checkHost(request, settings.hosts);
-  checkOrigin(request, settings.hosts);
+  checkPlace(request, settings.hosts);
   checkType(request);
   const name = checkKey(request, settings);
   if (changesState(request)) checkToken(request, settings.token);
   return name;
+}
+
+/** Refuses requests that name another host or come from a page of another site. */
+export function checkPlace(request: Request, hosts: readonly string[]): void {
+  checkHost(request, hosts);
+  checkOrigin(request, hosts);
 }
 
 /** Posts that change nothing. Whatever else is no reading needs the token, however its path is spelled. */

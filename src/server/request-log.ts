@@ -70,6 +70,7 @@ function record(
 
 const routes: readonly RegExp[] = [
   /^\/(?:healthz|metrics|openapi\.json)$/,
+  /^\/(?:app|assets)(?=\/|$)/,
   /^\/v1\/(?:chat\/completions|completions|activations)$/,
   /^\/v1\/models(?=\/|$)/,
   /^\/persona\/(?:capabilities$|vectors(?=\/|$))/,

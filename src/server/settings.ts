@@ -1,4 +1,5 @@
 import type { LanguageModel } from '../engine/model.ts';
+import type { Dashboard } from './dashboard.ts';
 import type { ApiKeys } from './keys.ts';
 import type { MonitorSettings } from './monitor-settings.ts';
 
@@ -60,6 +61,8 @@ export interface ServerSettings {
   /** What calls that change something carry as `x-persona-token`. */
   readonly token: string;
   readonly version: string;
+  /** The pages at `/`, which anybody who reaches the server may have; null where there are none. */
+  readonly dashboard: Dashboard | null;
   /** Whether prompts and replies are logged. */
   readonly logText: boolean;
   /** Where conversations are kept; null keeps none. */

@@ -171,6 +171,15 @@ function withoutPath(error: unknown, path: string): unknown {
 }
 
 function toFacts(name: string, { layers, width, metadata }: PersonaVector): VectorFacts {
-  const { trait, model, pooling, recommendedLayer } = metadata;
-  return { name, trait, model, layers, width, pooling, recommended_layer: recommendedLayer };
+  const { trait, model, pooling, recommendedLayer, recommendedStrength } = metadata;
+  return {
+    name,
+    trait,
+    model,
+    layers,
+    width,
+    pooling,
+    recommended_layer: recommendedLayer,
+    recommended_strength: recommendedStrength,
+  };
 }

@@ -12,7 +12,7 @@ export function typescriptFiles(folder: string): string[] {
   const absolute = join(projectRoot, folder);
   if (!statSync(absolute, { throwIfNoEntry: false })?.isDirectory()) return [];
   return readdirSync(absolute, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
     .sort();
 }

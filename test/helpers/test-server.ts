@@ -38,6 +38,7 @@ export const modelless: ServerSettings = {
   keys: null,
   token,
   version: '0.0.0',
+  dashboard: null,
   logText: false,
   monitor: null,
 };

@@ -47,6 +47,7 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--allow-webhook <host>', 'host that webhooks may go to; may be given several times', collected)
     .option('--forward <service=url>', 'send scores to langfuse=URL or phoenix=URL', collected)
     .option('--forward-text', 'send the texts of conversations too, not numbers alone')
+    .option('--no-dashboard', 'leave out the pages at / and below /app')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
     .addOption(dtypeOption)
     .addOption(blockOption)
@@ -81,6 +82,7 @@ interface ServeFlags {
   readonly maxContext?: number | undefined;
   readonly rate?: number | undefined;
   readonly timeout: number;
+  readonly dashboard: boolean;
   readonly logText?: true | undefined;
   readonly json?: true | undefined;
 }
@@ -98,7 +100,7 @@ async function serveUntilStopped(
     readonly monitor: MonitorSettings | null;
     readonly signal: AbortSignal;
   },
-  { vectors, host, port, allowHost = [], json, logText, ...flags }: ServeFlags,
+  { vectors, host, port, allowHost = [], json, dashboard: wanted, logText, ...flags }: ServeFlags,
 ): Promise<void> {
   const { startServer } = await import('../../server/start.ts');
   const { defaultLimits } = await import('../../server/settings.ts');
@@ -109,6 +111,9 @@ async function serveUntilStopped(
   const { version } = await packageInfo();
   const token = process.env['PERSONA_TOKEN'] ?? randomBytes(24).toString('base64url');
   const hosts = [urlHost(host), ...allowHost].map((name) => name.toLowerCase());
+  const { loadDashboard } = await import('../../server/dashboard.ts');
+  const dashboard = wanted ? await loadDashboard() : null;
+  if (wanted && dashboard === null) note('the dashboard has not been built; `npm run build` makes it');
   const server = await startServer(
     {
       models: served,
@@ -118,6 +123,7 @@ async function serveUntilStopped(
       keys,
       token,
       version,
+      dashboard,
       logText: logText === true,
       monitor,
     },
@@ -125,7 +131,7 @@ async function serveUntilStopped(
   );
   const url = `http://${urlHost(host)}:${server.port}`;
   if (json === true) printJson({ url, token, models: served.map(({ id }) => id) });
-  else print(describe(url, token, served));
+  else print(describe(url, token, served, dashboard !== null));
   if (!signal.aborted)
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   note('waiting for replies under way');
@@ -157,9 +163,15 @@ async function loadAll(
   }
 }
 
-function describe(url: string, token: string, served: readonly { readonly id: string }[]): string {
+function describe(
+  url: string,
+  token: string,
+  served: readonly { readonly id: string }[],
+  dashboard: boolean,
+): string {
   return [
     `listening on ${url}/v1, with ${served.map(({ id }) => id).join(', ')}`,
+    ...(dashboard ? [`dashboard at ${url}/`] : []),
     `token of calls that change vectors: ${token}`,
     'Ctrl-C ends it when the replies under way are done',
     '',
