@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts';
@@ -41,6 +41,32 @@ describe('the cache of answers', () => {
     const again = await openAnswerCache(folder);
     expect([again.get('whole'), again.get('cut')]).toEqual([1, undefined]);
     await again.close();
+  });
+
+  it('holds where answers lie, and not the answers', async () => {
+    const folder = await temporaryFolder();
+    const writer = await openAnswerCache(folder);
+    await writer.put('key', 'as it was');
+    await writer.close();
+    const reader = await openAnswerCache(folder);
+    const [name] = await readdir(folder);
+    await writeFile(join(folder, name!), '{"key":"key","value":"as it is!"}\n');
+    expect(reader.get('key')).toBe('as it is!');
+    await writeFile(join(folder, name!), '{"key":"key","val');
+    expect(reader.get('key')).toBeUndefined();
+    await reader.close();
+  });
+
+  it.runIf(process.platform === 'linux')('reads more logs than it keeps open', async () => {
+    const folder = await temporaryFolder();
+    for (let i = 0; i < 70; i++) await writeFile(join(folder, `${i}.jsonl`), `{"key":"${i}","value":${i}}\n`);
+    const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
+    const before = await descriptors();
+    const cache = await openAnswerCache(folder);
+    expect(Array.from({ length: 70 }, (_, i) => cache.get(String(i)))).toEqual([...Array(70).keys()]);
+    expect((await descriptors()) - before).toBe(32);
+    await cache.close();
+    expect(await descriptors()).toBe(before);
   });
 
   it('says where it cannot write', async () => {

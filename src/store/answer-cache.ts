@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { storeFailure } from './files.ts';
-import { type JsonlLog, openJsonlLog } from './jsonl.ts';
+import { jsonLine, type JsonlLog, openJsonlLog, readLines } from './jsonl.ts';
+import { PlacesInFiles } from './places.ts';
 import { type JsonValue, jsonValueSchema } from './schema.ts';
 
 /** Answers by the hash of what was asked; what is put there is on the disk when `put` returns. */
 export interface AnswerCache {
+  /** What is damaged on the disk, or no longer there, is not known. */
   get(key: string): JsonValue | undefined;
   put(key: string, value: JsonValue): Promise<void>;
   close(): Promise<void>;
@@ -21,41 +21,50 @@ interface CachedAnswer {
 }
 const lineSchema: z.ZodType<CachedAnswer> = z.object({ key: z.string(), value: jsonValueSchema });
 
+/** How a line of a log begins, up to its key; the answer behind it is read when it is asked for. */
+const LINE_START = /^\{"key":("(?:[^"\\]|\\.)*"),"value":/;
+/** Keys are hashes; what goes on without an end of its key in that many bytes is no line of a log. */
+const LONGEST_START = 4096;
+
 /**
  * Opens a folder of answers, new or old. Every process appends to a log of its own, so that any number of them can share
- * the folder; it reads what the others had written when it came. A line that a killed process left unfinished is passed over.
+ * the folder; it finds what the others had written when it came. A line that a killed process left unfinished is passed over.
+ *
+ * Memory holds where each answer lies, some 150 bytes of it, and no answer: with the residuals of replies an answer has
+ * tens of kilobytes.
  *
  * @throws StoreError when the folder cannot be read or written.
  */
 export async function openAnswerCache(folder: string): Promise<AnswerCache> {
-  const answers = new Map<string, string>();
+  const places = new PlacesInFiles();
   try {
     await mkdir(folder, { recursive: true });
     for (const name of (await readdir(folder)).sort()) {
-      if (name.endsWith('.jsonl')) await readLog(join(folder, name), answers);
+      if (name.endsWith('.jsonl')) await findAnswers(join(folder, name), places);
     }
   } catch (error) {
     throw storeFailure(folder, error);
   }
-  return new FolderCache(folder, answers);
+  return new FolderCache(folder, places);
 }
 
 class FolderCache implements AnswerCache {
   readonly #folder: string;
-  /** As JSON text: tens of thousands of answers take a tenth of the memory that their values would. */
-  readonly #answers: Map<string, string>;
-  #log: JsonlLog<CachedAnswer> | null = null;
+  readonly #places: PlacesInFiles;
+  #log: { readonly file: string; readonly lines: JsonlLog<CachedAnswer>; end: number } | null = null;
   #waiting: CachedAnswer[] = [];
   #writing: Promise<void> | null = null;
 
-  constructor(folder: string, answers: Map<string, string>) {
+  constructor(folder: string, places: PlacesInFiles) {
     this.#folder = folder;
-    this.#answers = answers;
+    this.#places = places;
   }
 
   get(key: string): JsonValue | undefined {
-    const text = this.#answers.get(key);
-    return text === undefined ? undefined : (JSON.parse(text) as JsonValue);
+    const line = this.#places.read(key);
+    if (line === undefined) return undefined;
+    const { data } = lineSchema.safeParse(parseLine(line));
+    return data?.key === key ? data.value : undefined;
   }
 
   async put(key: string, value: JsonValue): Promise<void> {
@@ -65,29 +74,43 @@ class FolderCache implements AnswerCache {
       this.#writing ??= this.#writeWaiting().finally(() => (this.#writing = null));
       await this.#writing;
     }
-    this.#answers.set(key, JSON.stringify(value));
+    // Those that were taken from the waiting ones may still be on their way to the disk.
+    await this.#writing;
   }
 
   async close(): Promise<void> {
     await this.#writing?.catch(() => undefined);
-    await this.#log?.close();
+    await this.#log?.lines.close();
     this.#log = null;
+    this.#places.close();
   }
 
   async #writeWaiting(): Promise<void> {
-    const name = `${Date.now().toString(36)}-${process.pid}-${randomBytes(4).toString('hex')}.jsonl`;
-    this.#log ??= await openJsonlLog(join(this.#folder, name), lineSchema);
-    const lines = this.#waiting;
+    const log = (this.#log ??= await this.#openLog());
+    const answers = this.#waiting;
     this.#waiting = [];
-    await this.#log.append(lines);
+    await log.lines.append(answers);
+    for (const answer of answers) {
+      const bytes = Buffer.byteLength(jsonLine(answer));
+      this.#places.add(answer.key, log.file, log.end, bytes);
+      log.end += bytes;
+    }
+  }
+
+  async #openLog(): Promise<{ file: string; lines: JsonlLog<CachedAnswer>; end: number }> {
+    const name = `${Date.now().toString(36)}-${process.pid}-${randomBytes(4).toString('hex')}.jsonl`;
+    const file = join(this.#folder, name);
+    return { file, lines: await openJsonlLog(file, lineSchema), end: 0 };
   }
 }
 
-async function readLog(file: string, answers: Map<string, string>): Promise<void> {
-  const lines = createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity });
-  for await (const line of lines) {
-    const parsed = lineSchema.safeParse(parseLine(line));
-    if (parsed.success) answers.set(parsed.data.key, JSON.stringify(parsed.data.value));
+async function findAnswers(file: string, places: PlacesInFiles): Promise<void> {
+  let start = 0;
+  for await (const { bytes, end, finished } of readLines(file)) {
+    const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, LONGEST_START));
+    const key = LINE_START.exec(head.toString('utf8'))?.[1];
+    if (finished && key !== undefined) places.add(JSON.parse(key) as string, file, start, end - start);
+    start = end;
   }
 }
 

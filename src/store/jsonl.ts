@@ -39,12 +39,21 @@ export async function* readJsonl<T>(
   files: FileSystem = systemFiles,
   onBad: (error: DataError) => void = rethrow,
 ): AsyncGenerator<JsonlRow<T>> {
+  for await (const line of readLines(file, files)) {
+    const value = isBlank(line.bytes) ? null : parseOr(onBad, () => parseRow(line, schema, file));
+    if (value !== null) yield { line: line.number, value };
+  }
+}
+
+/**
+ * The lines of a file, whatever is in them, in memory of one; the bytes of a line are valid until the next one is asked for.
+ *
+ * @throws StoreError when the file cannot be read; DataError for a line of more than `MAX_LINE_BYTES`.
+ */
+export async function* readLines(file: string, files: FileSystem = systemFiles): AsyncGenerator<Line> {
   const handle = await openToRead(file, files);
   try {
-    for await (const line of lines(handle, file)) {
-      const value = isBlank(line.bytes) ? null : parseOr(onBad, () => parseRow(line, schema, file));
-      if (value !== null) yield { line: line.number, value };
-    }
+    yield* lines(handle, file);
   } finally {
     await handle.close();
   }
@@ -125,7 +134,8 @@ function logAt<T>(
   return { rows, droppedBytes, append, close: () => handle.close() };
 }
 
-interface Line {
+/** A line of a file, its break left out. */
+export interface Line {
   readonly number: number;
   readonly bytes: Uint8Array;
   /** Bytes from the start of the file to behind the line break. */
