@@ -6,7 +6,8 @@ import { KvCache } from './kv-cache.ts';
 import { pools, type TokenPlace } from './positions.ts';
 import { ProbeFeeds } from './probe-feeds.ts';
 
-import { noPositions, paddedLength, type PositionIndex, type Runtime, type StepResult } from './runtime.ts';
+import { noPositions, paddedLength } from './runtime.ts';
+import type { PositionIndex, RowContext, Runtime, StepResult } from './runtime.ts';
 import { negativeLogLikelihood } from './sample.ts';
 import type { ForwardOptions, ForwardResult, ForwardRow, Pooled, Pooling } from './types.ts';
 
@@ -15,7 +16,8 @@ const defaultBatchTokens = 2048;
 /** Logits of a batch, in bytes; a large vocabulary at every token would otherwise outgrow the model. */
 const logitBytesLimit = 512 * 1024 * 1024;
 
-interface PreparedRow {
+/** A row of `forward`, checked. */
+export interface PreparedRow {
   readonly index: number;
   readonly tokens: readonly TokenPlace[];
   readonly responseStart: number;
@@ -53,7 +55,7 @@ export async function* forwardRows(
 
 /** Checks token ids against the vocabulary and the context, and gives each its place. */
 export function placeTokens(
-  runtime: Runtime,
+  runtime: Pick<RowContext, 'config' | 'context'>,
   ids: readonly number[],
   promptLength: number,
   name: string,
@@ -75,7 +77,13 @@ export function placeTokens(
   });
 }
 
-function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: ForwardOptions): PreparedRow {
+/** Checks a row against the model. @throws DataError or UsageError naming the row. */
+export function prepareRow(
+  runtime: RowContext,
+  row: ForwardRow,
+  index: number,
+  options: ForwardOptions,
+): PreparedRow {
   const name = `row ${index + 1}`;
   const length = row.ids.length;
   const responseStart = row.responseStart ?? length;
@@ -103,7 +111,11 @@ function prepareRow(runtime: Runtime, row: ForwardRow, index: number, options: F
   return { index, tokens, responseStart, plan, queries: queriesOf(length, responseStart, options) };
 }
 
-function markThoughts(places: readonly TokenPlace[], tokens: ThinkTokens | null): readonly TokenPlace[] {
+/** Marks the reply's tokens that belong to thoughts. */
+export function markThoughts(
+  places: readonly TokenPlace[],
+  tokens: ThinkTokens | null,
+): readonly TokenPlace[] {
   if (tokens === null) return places;
   const isPrompt = ({ index, promptLength }: TokenPlace): boolean => index < promptLength;
   const tracker = new ThoughtTracker(

@@ -12,7 +12,7 @@ import { greedy } from './sample.ts';
 import type { Scheduler } from './scheduler.ts';
 import { PoolAccumulator } from './pool-accumulator.ts';
 import { type RowSettings, RunningRow } from './running-row.ts';
-import type { Runtime } from './runtime.ts';
+import type { RowContext } from './runtime.ts';
 import { StopWatch } from './stop-strings.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { ThoughtTracker } from '../model/thinking.ts';
@@ -62,7 +62,8 @@ function callShape(
   };
 }
 
-function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
+/** UsageError for an option that cannot be. */
+export function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
   const { maxTokens, temperature = 0, topP = 1, topK = 0, minP = 0, repetitionPenalty = 1 } = options;
   const { batchRows = 1, batchTokens = 1, cacheBytes = 1, logprobs = 0, stop = [] } = options;
   const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least;
@@ -87,7 +88,8 @@ function checkOptions(options: GenerateOptions, hasTokenizer: boolean): void {
 }
 
 let nextCall = 1;
-function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): RowSettings {
+/** What all rows of a call have in common. */
+export function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): RowSettings {
   const { temperature, topK, topP, minP, repetitionPenalty } = { ...greedy, ...options };
   return {
     call: nextCall++,
@@ -103,8 +105,9 @@ function rowSettings(options: GenerateOptions, eosTokenIds: readonly number[]): 
   };
 }
 
-function prepareRow(
-  runtime: Runtime,
+/** Checks a row against the model, and makes it ready to take tokens. @throws DataError or UsageError naming the row. */
+export function prepareRow(
+  runtime: RowContext,
   row: GenerateRow,
   index: number,
   options: GenerateOptions,
@@ -149,7 +152,7 @@ function prepareRow(
 }
 
 function thoughtsOf(
-  { thinkTokens }: Runtime,
+  { thinkTokens }: RowContext,
   row: GenerateRow,
   { skipThoughts }: GenerateOptions,
 ): ThoughtTracker | null {

@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { parseRemoteSpec } from '../model/remote-spec.ts';
 import { scoreContinuations } from './continuations.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
@@ -10,11 +11,12 @@ import { Scheduler } from './scheduler.ts';
 import { Runtime } from './runtime.ts';
 
 /**
- * Loads a model from a folder in Hugging Face layout, a GGUF file, or `owner/name[@revision]` from the local Hub cache.
+ * Loads a model from a folder in Hugging Face layout, a GGUF file, or `owner/name[@revision]` from the local Hub cache, or opens
+ * one on a server (`vllm-lens:http://gpu:8000/v1#MODEL`; see docs/engines.md).
  * @throws ModelError, ParseError or UsageError where the folder cannot be run, saying why.
  */
 export async function loadModel(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
-  if (options.worker === true) {
+  if (options.worker === true && parseRemoteSpec(model) === null) {
     const { loadModelInWorker } = await import('./worker/worker-model.ts');
     return loadModelInWorker(model, options);
   }
@@ -27,6 +29,10 @@ export async function loadFromCheckpoint(
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
   checkLoadOptions(checkpoint, options);
+  if (checkpoint.remote !== null) {
+    const { openRemote } = await import('./remote/open-remote.ts');
+    return openRemote(checkpoint, checkpoint.remote, options);
+  }
   const recipe = recipeOf(options);
   const { threads, onNotice } = options;
   const weights = await prepareWeights(checkpoint, recipe, { threads, onNotice });

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
+import type { Capability } from './capabilities.ts';
 import type {
   ContinuationsOptions,
   ContinuationsRow,
@@ -18,6 +19,8 @@ export interface LanguageModel {
   readonly precision: string;
   /** The adapter that every call has which names none, by the hash of its weights; see `adaptedModel`. */
   readonly adapter?: { readonly name: string; readonly sha256: string };
+  /** What its engine can do; absent where it can do everything, as those of this process can. */
+  readonly capabilities?: ReadonlySet<Capability>;
   /** Runs every row once; results come as batches finish, in no fixed order (see `index`). */
   forward(rows: readonly ForwardRow[], options?: ForwardOptions): AsyncIterable<ForwardResult>;
   /** Continues every row; results come as batches finish, in no fixed order (see `index`). */

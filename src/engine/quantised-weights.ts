@@ -88,7 +88,7 @@ export function recipeName(recipe: WeightRecipe | null): string {
  * @throws ModelError for a weight that is not finite; StoreError when the cache cannot be written; AbortError.
  */
 export async function prepareWeights(
-  checkpoint: Pick<Checkpoint, 'id' | 'folder' | 'file' | 'weights' | 'weightFiles'>,
+  checkpoint: Pick<Checkpoint, 'id' | 'folder' | 'file' | 'remote' | 'weights' | 'weightFiles'>,
   recipe: WeightRecipe | null,
   options: QuantiseOptions = {},
 ): Promise<ModelWeights<QuantisedOrPlainSource>> {

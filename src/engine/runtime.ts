@@ -92,6 +92,9 @@ export function paddedLength(rows: readonly StepRow[]): number {
   return longest + (longest % 2);
 }
 
+/** What is checked of rows before they are run, wherever they run. */
+export type RowContext = Pick<Runtime, 'config' | 'context' | 'endsSentence' | 'thinkTokens'>;
+
 /** One model's session, and the only place that talks to ONNX Runtime. */
 export class Runtime {
   readonly config: ModelConfig;

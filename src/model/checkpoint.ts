@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadChatTemplate, templateOf } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
-import { parseConfig } from './config.ts';
+import { outlineConfig, parseConfig } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { generationDefaults, loadGenerationDefaults } from './generation-config.ts';
 import type { GenerationDefaults } from './generation-config.ts';
@@ -11,17 +11,20 @@ import { findModelFolder } from './hub-cache.ts';
 import type { ModelFolder } from './hub-cache.ts';
 import { jsonFields } from './json-fields.ts';
 import type { JsonFields } from './json-fields.ts';
-import { readJsonObject } from './json-text.ts';
+import { type JsonObject, readJsonObject } from './json-text.ts';
 import { locateWeights } from './locate-weights.ts';
 import { pathKind } from './read-bytes.ts';
+import { remoteId, type RemoteSpec } from './remote-spec.ts';
 import { buildTokenizer, loadTokenizer } from './tokenizer.ts';
 import type { TextTokenizer } from './tokenizer.ts';
 import { findWeightFiles } from './weight-files.ts';
 import type { ModelWeights, WeightSource } from './weights.ts';
-import { ModelError } from '../errors.ts';
+import { ModelError, UsageError } from '../errors.ts';
 
 /** A model, read and checked, with no weight loaded yet. */
 export interface Checkpoint {
+  /** Where the model is computed; null for this process. */
+  readonly remote: RemoteSpec | null;
   /** Absolute path of the folder, or of the one that the GGUF file lies in. */
   readonly folder: string;
   /** Absolute path of the GGUF file that is the model; null for a folder in Hugging Face layout. */
@@ -36,6 +39,7 @@ export interface Checkpoint {
   readonly tokenizer: TextTokenizer | null;
   /** Null for a base model without a chat template. */
   readonly chatTemplate: ChatTemplate | null;
+  /** Asking for those of a model on a server is a UsageError. */
   readonly weights: ModelWeights<WeightSource>;
   /** Tensors of the files that the model has no use for, by name; reports list them. */
   readonly unusedTensors: readonly string[];
@@ -47,8 +51,8 @@ export interface Checkpoint {
 const MAX_CONFIG_BYTES = 10_000_000;
 
 /**
- * Opens a checkpoint: a folder in Hugging Face layout, a GGUF file, or `owner/name[@revision]` in the local Hugging Face
- * cache. Reads config.json, the tokenizer, the chat template and the headers of the weights, and checks that they fit each other;
+ * Opens a checkpoint: a folder in Hugging Face layout, a GGUF file, `owner/name[@revision]` in the local Hugging Face
+ * cache, or a model on a server (`parseRemoteSpec`), of which the small files are read here and the server is not asked. Reads config.json, the tokenizer, the chat template and the headers of the weights, and checks that they fit each other;
  * no weight is loaded.
  *
  * @throws UsageError when there is no such folder; ModelError when it holds no checkpoint that can be run; ParseError
@@ -56,30 +60,65 @@ const MAX_CONFIG_BYTES = 10_000_000;
  */
 export async function loadCheckpoint(pathOrRepo: string): Promise<Checkpoint> {
   const found = await findModelFolder(pathOrRepo);
+  if (found.remote !== null) return loadRemote(found, found.remote);
   return found.file === null ? loadFolder(found) : loadGguf(found, found.file);
 }
 
 async function loadFolder(found: ModelFolder): Promise<Checkpoint> {
   const { folder } = found;
-  const configFile = join(folder, 'config.json');
-  if ((await pathKind(configFile)) !== 'file') throw noConfig(folder, await ggufFileIn(folder));
-  const config = parseConfig(await readJsonObject(configFile, MAX_CONFIG_BYTES), configFile);
+  const config = await readConfig(folder, parseConfig);
   const stored = await findWeightFiles(folder);
   const located = locateWeights(stored, config);
+  return { ...found, config, ...(await readText(folder, config)), ...located, weightFiles: stored.files };
+}
+
+/** The model's small files; weights are not looked for. */
+async function loadRemote(found: ModelFolder, remote: RemoteSpec): Promise<Checkpoint> {
+  const { folder, file } = found;
+  const { weights: _, ...files } =
+    file === null ? { weights: null, ...(await readSmallFiles(folder)) } : await loadGguf(found, file);
+  const refuse = (): never => {
+    throw weightsElsewhere(remote);
+  };
+  return {
+    ...found,
+    ...files,
+    get weights() {
+      return refuse();
+    },
+    get weightFiles() {
+      return refuse();
+    },
+    unusedTensors: [],
+  };
+}
+
+async function readSmallFiles(
+  folder: string,
+): Promise<Pick<Checkpoint, 'config' | 'tokenizer' | 'chatTemplate' | 'generation'>> {
+  const config = await readConfig(folder, outlineConfig);
+  return { config, ...(await readText(folder, config)) };
+}
+
+async function readConfig(
+  folder: string,
+  parse: (json: JsonObject, file: string) => ModelConfig,
+): Promise<ModelConfig> {
+  const file = join(folder, 'config.json');
+  if ((await pathKind(file)) !== 'file') throw noConfig(folder, await ggufFileIn(folder));
+  return parse(await readJsonObject(file, MAX_CONFIG_BYTES), file);
+}
+
+async function readText(
+  folder: string,
+  config: ModelConfig,
+): Promise<Pick<Checkpoint, 'tokenizer' | 'chatTemplate' | 'generation'>> {
   const [tokenizer, chatTemplate, generation] = await Promise.all([
     loadTokenizer(folder, config.vocabSize),
     loadChatTemplate(folder),
     loadGenerationDefaults(folder, config),
   ]);
-  return {
-    ...found,
-    config,
-    generation,
-    tokenizer,
-    chatTemplate,
-    ...located,
-    weightFiles: stored.files,
-  };
+  return { tokenizer, chatTemplate, generation };
 }
 
 async function loadGguf(found: ModelFolder, file: string): Promise<Checkpoint> {
@@ -100,6 +139,13 @@ async function loadGguf(found: ModelFolder, file: string): Promise<Checkpoint> {
     unusedTensors: unusedTensors.filter((name) => name !== 'rope_freqs.weight'),
     weightFiles: stored.files,
   };
+}
+
+function weightsElsewhere(remote: RemoteSpec): UsageError {
+  return new UsageError(
+    `Expected the weights of ${remote.model} here, got a model on a server (${remoteId(remote)}), which does not give them; name a model folder or a GGUF file for this.`,
+    { details: { model: remoteId(remote) } },
+  );
 }
 
 async function ggufFileIn(folder: string): Promise<string | null> {

@@ -4,7 +4,7 @@ import type { BiasRule, ConfigDefaults, Family } from './families/family.ts';
 import { families, familyOf } from './families/index.ts';
 import { jsonFields, unsupported } from './json-fields.ts';
 import type { JsonFields } from './json-fields.ts';
-import type { Json, JsonObject } from './json-text.ts';
+import { isJsonObject, type Json, type JsonObject } from './json-text.ts';
 import { parseRopes } from './rope-config.ts';
 
 /** Rotary position embedding; `theta` is the base of the frequencies. */
@@ -114,6 +114,39 @@ export function parseConfig(json: JsonObject, file: string): ModelConfig {
     eosTokenIds: tokenIds(fields, 'eos_token_id', defaults.eosTokenId, sizes.vocabSize),
     padTokenId: tokenIds(fields, 'pad_token_id', null, sizes.vocabSize)[0] ?? null,
   };
+}
+
+/** What the sizes of a model and its special tokens are called. */
+const outlineKeys = [
+  'vocab_size',
+  'hidden_size',
+  'intermediate_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'num_key_value_heads',
+  'head_dim',
+  'max_position_embeddings',
+  'bos_token_id',
+  'eos_token_id',
+  'pad_token_id',
+];
+
+/**
+ * The sizes and special tokens of a model that another engine computes, whatever its family, its quantisation and its
+ * arithmetic are; all else is a default without meaning. Models for text and more keep them under `text_config`.
+ *
+ * @throws ParseError where a size is missing or cannot be.
+ */
+export function outlineConfig(json: JsonObject, file: string): ModelConfig {
+  const own = json['text_config'];
+  const from = json['hidden_size'] === undefined && isJsonObject(own) ? own : json;
+  const { model_type: named = 'unknown' } = json;
+  const modelType = typeof named === 'string' ? named : 'unknown';
+  const known = outlineKeys.flatMap((key): [string, Json][] =>
+    from[key] === undefined ? [] : [[key, from[key]]],
+  );
+  const family = families.has(modelType) ? modelType : 'llama';
+  return { ...parseConfig({ ...Object.fromEntries(known), model_type: family }, file), modelType };
 }
 
 type Sizes = Pick<

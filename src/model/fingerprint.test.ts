@@ -6,12 +6,12 @@ import { writeSafetensors } from './safetensors-writer.ts';
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts';
 
 /** A folder with a config.json and a weight file of 1 MB, larger than what is sampled of it. */
-async function writeFiles(): Promise<{ file: null; folder: string; weightFiles: [string] }> {
+async function writeFiles(): Promise<{ file: null; remote: null; folder: string; weightFiles: [string] }> {
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'config.json'), '{}');
   const file = join(folder, 'model.safetensors');
   await writeSafetensors(file, [{ name: 'a', shape: [250_000], data: new Float32Array(250_000) }]);
-  return { file: null, folder, weightFiles: [file] };
+  return { file: null, remote: null, folder, weightFiles: [file] };
 }
 
 /** Length of that weight file: a header of 80 bytes with its length word, and the data. */

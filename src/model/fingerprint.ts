@@ -16,14 +16,21 @@ const PAGES = 64;
  * and 64 evenly spaced pages of 4 KiB.
  *
  * Any training step changes every page, so another training, another revision and another format show. A change of a
- * few bytes between the sampled pages does not, nor does one of the tokenizer or the chat template.
+ * few bytes between the sampled pages does not, nor does one of the tokenizer or the chat template. Of a model on a server
+ * nothing is known but its kind of server, its name there and its config.json, which are hashed; its address may change.
  *
  * @throws UsageError when a file is gone; ParseError when one has changed so that it is no longer sound.
  */
 export async function checkpointFingerprint(
-  checkpoint: Pick<Checkpoint, 'folder' | 'file' | 'weightFiles'>,
+  checkpoint: Pick<Checkpoint, 'folder' | 'file' | 'remote' | 'weightFiles'>,
 ): Promise<string> {
   const hash = createHash('sha256');
+  if (checkpoint.remote !== null) {
+    hash.update(`${checkpoint.remote.kind} ${checkpoint.remote.model}\n`);
+    if (checkpoint.file === null) await hashWhole(hash, join(checkpoint.folder, 'config.json'));
+    else await hashSamples(hash, checkpoint.file, (await readGgufHeader(checkpoint.file)).dataStart);
+    return hash.digest('hex');
+  }
   if (checkpoint.file === null) await hashWhole(hash, join(checkpoint.folder, 'config.json'));
   const read = checkpoint.file === null ? readSafetensorsHeader : readGgufHeader;
   for (const path of checkpoint.weightFiles) await hashSamples(hash, path, (await read(path)).dataStart);

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isGguf } from './gguf-header.ts';
+import { parseRemoteSpec, type RemoteSpec } from './remote-spec.ts';
 import { openFile, pathKind, readExactly, readSmallFile } from './read-bytes.ts';
 
 /** A folder with a model or an adapter in it, or a model in a GGUF file, and what reports call it. */
@@ -14,6 +15,8 @@ export interface ModelFolder {
   readonly id: string;
   /** Commit of the snapshot; null for a plain folder or file. */
   readonly revision: string | null;
+  /** The server that computes the model, of which only the small files lie here; null where the weights do too. */
+  readonly remote: RemoteSpec | null;
 }
 
 /** Environment variables by name. */
@@ -21,7 +24,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The folder or GGUF file that `pathOrRepo` means: a path, or `owner/name` or `owner/name@revision` (a branch, tag or commit; default
- * main) in the local Hugging Face cache. A path that exists goes first. Nothing is downloaded.
+ * main) in the local Hugging Face cache. A path that exists goes first. Nothing is downloaded. Of a model on a server
+ * (`parseRemoteSpec`) it is what holds the small files.
  *
  * @throws UsageError when it is neither, saying where was looked.
  */
@@ -29,6 +33,8 @@ export async function findModelFolder(
   pathOrRepo: string,
   environment: Environment = process.env,
 ): Promise<ModelFolder> {
+  const remote = parseRemoteSpec(pathOrRepo);
+  if (remote !== null) return findRemoteFiles(remote, environment);
   const kind = pathOrRepo === '' ? null : await pathKind(pathOrRepo);
   if (kind === 'folder') return describeFolder(resolve(pathOrRepo));
   if (kind === 'file' && (await beginsAsGguf(pathOrRepo))) return describeFile(resolve(pathOrRepo));
@@ -86,11 +92,19 @@ async function findSnapshot({ name, revision }: HubName, cache: string): Promise
   const commit = COMMIT.test(revision) ? revision : await readRef(join(repoFolder, 'refs', revision));
   const folder = join(repoFolder, 'snapshots', commit ?? revision);
   if (commit === null || (await pathKind(folder)) !== 'folder') throw noRevision(name, revision, cache);
-  return { folder, file: null, id: name, revision: commit };
+  return { folder, file: null, id: name, revision: commit, remote: null };
+}
+
+/** The server is not asked. */
+async function findRemoteFiles(remote: RemoteSpec, environment: Environment): Promise<ModelFolder> {
+  const { files, model } = remote;
+  const isRepo = parseHubName(files) !== null;
+  if (!isRepo && (await pathKind(files)) === null) throw noSmallFiles(remote);
+  return { ...(await findModelFolder(files, environment)), id: model, remote };
 }
 
 function describeFile(file: string): ModelFolder {
-  return { folder: dirname(file), file, id: basename(file, '.gguf'), revision: null };
+  return { folder: dirname(file), file, id: basename(file, '.gguf'), revision: null, remote: null };
 }
 
 async function beginsAsGguf(path: string): Promise<boolean> {
@@ -117,9 +131,9 @@ function describeFolder(folder: string): ModelFolder {
   const [repo = '', snapshots, commit = ''] = parts.slice(-3);
   const name = /^models--(?<owner>[\w.-]+?)--(?<name>[\w.-]+)$/.exec(repo)?.groups;
   if (name === undefined || snapshots !== 'snapshots' || !COMMIT.test(commit)) {
-    return { folder, file: null, id: basename(folder) || folder, revision: null };
+    return { folder, file: null, id: basename(folder) || folder, revision: null, remote: null };
   }
-  return { folder, file: null, id: `${name['owner']}/${name['name']}`, revision: commit };
+  return { folder, file: null, id: `${name['owner']}/${name['name']}`, revision: commit, remote: null };
 }
 
 function homeOf(environment: Environment): string {
@@ -134,6 +148,13 @@ function notAFolder(path: string): UsageError {
   return new UsageError(
     `Expected a model folder or a GGUF file, got the file "${path}"; name the folder that holds config.json and the weights.`,
     { details: { path } },
+  );
+}
+
+function noSmallFiles({ kind, base, model, files }: RemoteSpec): UsageError {
+  return new UsageError(
+    `Expected config.json and the tokenizer of ${JSON.stringify(model)} at "${files}" here, got nothing there; download them (persona pull OWNER/NAME --allow "*.json") and name them behind the model, as in ${kind}:${base}#${model}&files=OWNER/NAME.`,
+    { details: { path: files } },
   );
 }
 

@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts';
+import { positionsCapability, requireCapability } from '../engine/capabilities.ts';
 import type { LanguageModel } from '../engine/model.ts';
 import { type Pooling, type Positions, poolings } from '../engine/types.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
@@ -112,7 +113,7 @@ export interface ExtractOptions {
 }
 
 /** What settings ask of a model: one that is not loaded has it too. */
-export type ModelFacts = Pick<LanguageModel, 'checkpoint' | 'precision' | 'adapter'>;
+export type ModelFacts = Pick<LanguageModel, 'checkpoint' | 'precision' | 'adapter' | 'capabilities'>;
 
 /** Options of an extraction that may be planned only. */
 type SettleOptions<Model> = Omit<ExtractOptions, 'model'> & { readonly model: Model };
@@ -214,7 +215,20 @@ export async function settle<Model extends ModelFacts>(
     fingerprint: await fingerprintOf(model),
   };
   check(settings, model.checkpoint.config.layers);
+  requireAbilities(settings);
   return settings;
+}
+
+/** What would be missing after hours of rollouts is told at once. */
+function requireAbilities({ model, positions, sweep, dose }: Settings<ModelFacts>): void {
+  requireCapability(model, 'capture', 'an extraction');
+  if (sweep === null && dose === null) return;
+  requireCapability(model, 'add', "an extraction's sweep");
+  requireCapability(
+    model,
+    positionsCapability(positions),
+    `an extraction's sweep with --positions ${positions}`,
+  );
 }
 
 /** What tells a model from others; one with an adapter is another than its base. */

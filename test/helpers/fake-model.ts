@@ -64,6 +64,7 @@ export async function openFakeModel(folder: string, options: FakeOptions = {}): 
   const checkpoint: Checkpoint = {
     folder,
     file: null,
+    remote: null,
     id: basename(folder),
     revision: null,
     config,

@@ -1,7 +1,8 @@
 import { loadModel } from '../../engine/load.ts';
 import type { LanguageModel, LoadOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
-import { findModelFolder } from '../../model/hub-cache.ts';
+import { findModelFolder, type ModelFolder } from '../../model/hub-cache.ts';
+import { remoteId } from '../../model/remote-spec.ts';
 import { openAnswerCache } from '../../store/answer-cache.ts';
 import { answerCacheFolder, cacheFolder } from '../../store/cache-folder.ts';
 import type { Patience } from '../../util/http/retry.ts';
@@ -80,8 +81,8 @@ export async function checkJudge(
 
 async function openLocal(path: string, name: string, options: OpenJudgeOptions): Promise<JudgeSource> {
   const { loaded, load } = options;
-  const { folder, file } = await findModelFolder(path);
-  if (loaded?.checkpoint.folder === folder && loaded.checkpoint.file === file)
+  const found = await findModelFolder(path);
+  if (loaded !== undefined && isSame(loaded.checkpoint, found))
     return localJudges(name, { model: loaded, owned: false });
   const model = await loadModel(path, load);
   try {
@@ -90,6 +91,11 @@ async function openLocal(path: string, name: string, options: OpenJudgeOptions):
     await model.close();
     throw error;
   }
+}
+
+function isSame(a: ModelFolder, b: ModelFolder): boolean {
+  const server = ({ remote }: ModelFolder): string | null => (remote === null ? null : remoteId(remote));
+  return a.folder === b.folder && a.file === b.file && server(a) === server(b);
 }
 
 function parseJudge(name: string): ProviderSpec {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { UsageError } from '../../errors.ts';
 import { describeIssues } from '../../store/schema.ts';
-import type { ApiClient } from './api-client.ts';
+import type { ApiClient } from '../../util/http/api-client.ts';
 import type { ChatProvider, ChatReply, ChatRequest } from './chat-provider.ts';
 
 export interface AnthropicOptions {

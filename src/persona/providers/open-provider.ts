@@ -1,12 +1,13 @@
 import { loadModel } from '../../engine/load.ts';
 import type { LoadOptions } from '../../engine/model.ts';
 import type { Patience } from '../../util/http/retry.ts';
+import { ApiClient } from '../../util/http/api-client.ts';
+import { type ApiKey, bearer } from '../../util/http/host-key.ts';
 import { type GateLimits, RequestGate } from '../../util/http/request-gate.ts';
 import { ANTHROPIC_VERSION, anthropicMessages } from './anthropic-messages.ts';
-import { ApiClient } from './api-client.ts';
 import type { ChatProvider } from './chat-provider.ts';
 import { openAiChat } from './openai-chat.ts';
-import { type ProviderKey, findProviderKey } from './provider-key.ts';
+import { findProviderKey } from './provider-key.ts';
 import { localProvider } from './local-provider.ts';
 import { type ProviderSpec, parseProviderSpec } from './provider-spec.ts';
 
@@ -68,7 +69,7 @@ export async function openProvider(
   }
 }
 
-function authorisation(kind: RemoteSpec['kind'], { value }: ProviderKey): Record<string, string> {
-  if (kind === 'anthropic') return { 'x-api-key': value ?? '', 'anthropic-version': ANTHROPIC_VERSION };
-  return value === null ? {} : { authorization: `Bearer ${value}` };
+function authorisation(kind: RemoteSpec['kind'], key: ApiKey): Readonly<Record<string, string>> {
+  if (kind === 'anthropic') return { 'x-api-key': key.value ?? '', 'anthropic-version': ANTHROPIC_VERSION };
+  return bearer(key);
 }

@@ -1,33 +1,41 @@
 import { AbortError, UsageError } from '../../errors.ts';
-import { Interrupted, parseRetryAfter } from '../../util/http/network-failure.ts';
-import type { RequestGate } from '../../util/http/request-gate.ts';
-import { type Patience, withRetries } from '../../util/http/retry.ts';
-import { collectBody, Watchdog, watchedBody, watchedFetch } from '../../util/http/watched-fetch.ts';
-import type { ProviderKey } from './provider-key.ts';
+import type { ApiKey } from './host-key.ts';
+import { Interrupted, parseRetryAfter } from './network-failure.ts';
+import type { RequestGate } from './request-gate.ts';
+import { type Patience, withRetries } from './retry.ts';
+import { collectBody, Watchdog, watchedBody, watchedFetch } from './watched-fetch.ts';
 
 export interface ApiOptions {
-  /** How messages name the provider. */
+  /** How messages name the server. */
   readonly id: string;
   /** Address below which requests are made, without a slash at the end. */
   readonly base: string;
   /** Sent to `base` and nowhere else. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly key: ProviderKey;
+  readonly key: ApiKey;
   readonly patience: Patience;
   readonly gate: RequestGate;
   /** Told of every pause that a person would notice. */
   readonly onNote?: ((line: string) => void) | undefined;
 }
 
-/** A refusal that another attempt will not change; `details` has the status and the provider's code for it. */
+/** A refusal that another attempt will not change; `details` has the status and the server's code for it. */
 export class ApiRefusal extends UsageError {}
 
-/** Answers are some kilobytes; a whole set of artifacts some dozens. */
+/** Answers are some kilobytes; a whole set of artifacts some dozens. Who asks for more says so. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
-/** Of a provider's own words, so much is shown. */
+/** Of a server's own words, so much is shown. */
 const MAX_SHOWN = 300;
 
-/** Posts JSON to one provider: in turn, again and again where that may help, and with its key to it alone. */
+interface Asked {
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  /** JSON. */
+  readonly body: string | null;
+  readonly limit: number;
+}
+
+/** Asks one server in JSON: in turn, again and again where that may help, and with its key to it alone. */
 export class ApiClient {
   readonly #options: ApiOptions;
   /** Until the server has been met once, being out of reach rather means a wrong address. */
@@ -37,10 +45,24 @@ export class ApiClient {
     this.#options = options;
   }
 
-  /** @throws ApiRefusal, UsageError, AbortError. */
-  async post(path: string, body: object, signal: AbortSignal | undefined): Promise<unknown> {
+  /** @param limit Bytes of the answer at most. @throws ApiRefusal, UsageError, AbortError. */
+  async post(
+    path: string,
+    body: object,
+    signal: AbortSignal | undefined,
+    limit: number = MAX_BODY_BYTES,
+  ): Promise<unknown> {
+    return this.#ask({ path, method: 'POST', body: JSON.stringify(body), limit }, signal);
+  }
+
+  /** @throws as `post`. */
+  async get(path: string, signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#ask({ path, method: 'GET', body: null, limit: MAX_BODY_BYTES }, signal);
+  }
+
+  #ask(request: Asked, signal: AbortSignal | undefined): Promise<unknown> {
     const { id, patience, gate, onNote } = this.#options;
-    return withRetries(() => gate.run(() => this.#postOnce(path, body, signal), signal), {
+    return withRetries(() => gate.run(() => this.#askOnce(request, signal), signal), {
       patience,
       task: `asking ${id}`,
       signal,
@@ -50,20 +72,21 @@ export class ApiClient {
     });
   }
 
-  async #postOnce(path: string, body: object, signal: AbortSignal | undefined): Promise<unknown> {
+  async #askOnce(asked: Asked, signal: AbortSignal | undefined): Promise<unknown> {
+    const { path, method, body, limit } = asked;
     const { base, headers, patience, gate } = this.#options;
     const url = new URL(`${base}/${path}`);
     const watchdog = new Watchdog(patience.stallMs, signal, stopped);
     try {
       const request = {
-        method: 'POST',
+        method,
         headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
-        body: JSON.stringify(body),
+        ...(body === null ? {} : { body }),
       } as const;
       const response = await watchedFetch(url, request, watchdog);
       this.#met = true;
-      const bytes = await collectBody(watchedBody(response, url, watchdog), MAX_BODY_BYTES);
-      return this.#read(response, bytes);
+      const bytes = await collectBody(watchedBody(response, url, watchdog), limit);
+      return this.#read(response, bytes, limit);
     } catch (error) {
       const asked = error instanceof Interrupted ? error.retryAfterMs : null;
       if (asked !== null) gate.hold(asked);
@@ -73,9 +96,9 @@ export class ApiClient {
     }
   }
 
-  #read(response: Response, bytes: Uint8Array | null): unknown {
+  #read(response: Response, bytes: Uint8Array | null, limit: number): unknown {
     const { status } = response;
-    if (bytes === null) throw this.#refusal(status, `sent more than ${MAX_BODY_BYTES} bytes`, null);
+    if (bytes === null) throw this.#refusal(status, `sent more than ${limit} bytes`, null);
     const value = parseJson(bytes);
     if (!response.ok) throw this.#failure(response, value);
     if (value === undefined) throw new Interrupted('its answer is no JSON');
@@ -112,7 +135,7 @@ export class ApiClient {
     });
   }
 
-  /** A provider's own words without what must not be shown, on one line and not too long. */
+  /** A server's own words without what must not be shown, on one line and not too long. */
   #clean(message: string): string {
     const { value } = this.#options.key;
     const safe = value === null ? message : message.replaceAll(value, '…');
@@ -122,7 +145,7 @@ export class ApiClient {
 }
 
 function stopped(): AbortError {
-  return new AbortError('Stopped while a provider was asked; the answers that came are kept.');
+  return new AbortError('Stopped while a server was asked; the answers that came are kept.');
 }
 
 function retryAfter(headers: Headers): number | null {
@@ -140,7 +163,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** `{ error: { type, code, message } }`, as OpenAI and Anthropic and those who follow them write it. */
+/** `{ error: { type, code, message } }`, as OpenAI and Anthropic and those who follow them write it; codes may be numbers. */
 function providerError(value: unknown): { code: string | null; message: string | null } {
   const error = field(value, 'error') ?? value;
   const text = (name: string): string | null => {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { startLoopbackProvider } from '../../../test/helpers/loopback-provider.ts';
-import { RequestGate } from '../../util/http/request-gate.ts';
+import { RequestGate } from './request-gate.ts';
 import { ApiClient } from './api-client.ts';
 
 const patience = { attempts: 3, firstPauseMs: 1, longestPauseMs: 2, stallMs: 5000 };
