@@ -26,6 +26,7 @@ const steps: readonly Step[] = [
   { name: 'build', command: ['tsx', 'scripts/build.ts'] },
   { name: 'unused', command: ['knip'] },
   { name: 'package', command: ['publint', '--strict'] },
+  { name: 'package in use', command: ['tsx', 'scripts/check-package.ts'] },
 ];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
