@@ -8,7 +8,7 @@ import { extract } from '../persona/extract.ts';
 import type { JudgeLoad, JudgeProvider } from '../persona/judge.ts';
 import { activations } from './activations.ts';
 import { lineThrough } from './calibrate.ts';
-import { assemble, secondsOf } from './estimate.ts';
+import { assemble, groupEstimate, secondsOf } from './estimate.ts';
 import { estimateActivations } from './estimate-activations.ts';
 import { estimateExtract, estimateJudge } from './estimate-extract.ts';
 import { estimateGenerate } from './estimate-generate.ts';
@@ -167,6 +167,24 @@ describe('time', () => {
   it('is that of the prompts that are run, and of as many steps as the replies take side by side', () => {
     expect(secondsOf(step, { prompt: 300, step: 0.5, row: 0.25 })).toBeCloseTo(3 + 20 * (0.5 + 32 * 0.25));
     expect(secondsOf({ ...step, backwardTokens: 300 }, { prompt: 300, step: 0, row: 0 })).toBeCloseTo(5);
+  });
+
+  it('of a group is the sum of its steps, and the totals stay', () => {
+    const bare = { command: 'c', model: null, precision: null, memory: null, judge: null, notes: [] };
+    const files = ['a, 1', 'b', 'a, 2'].map((name, i) => ({ name, bytes: 10 ** i }));
+    const rates = { prompt: 300, step: 0.5, row: 0.25, source: 'given', date: null } as const;
+    const steps = files.map(({ name }) => ({ ...step, name }));
+    const whole = assemble({ ...bare, disk: { files, free: null }, rate: rates, steps });
+    const grouped = groupEstimate(whole, (name) => name[0]!);
+    expect(grouped.steps.map(({ name, rows, seconds }) => [name, rows, seconds])).toEqual([
+      ['a', 128, 2 * whole.steps[0]!.seconds!],
+      ['b', 64, whole.steps[1]!.seconds],
+    ]);
+    expect(grouped.disk.files).toEqual([
+      { name: 'a', bytes: 101 },
+      { name: 'b', bytes: 10 },
+    ]);
+    expect(grouped.totals).toEqual(whole.totals);
   });
 
   it('is not known without a rate', () => {

@@ -140,3 +140,40 @@ export function joinEstimates(named: readonly (readonly [name: string, Estimate]
     notes: [...new Set(all.flatMap(({ notes }) => notes))],
   });
 }
+
+/** The same estimate with one step, and one line of the disk, for all of a group; a name belongs to the group that `groupOf` says. */
+export function groupEstimate(estimate: Estimate, groupOf: (name: string) => string): Estimate {
+  const { steps, disk } = estimate;
+  const stepGroups = groupBy(steps, ({ name }) => groupOf(name));
+  const fileGroups = groupBy(disk.files, ({ name }) => groupOf(name));
+  return {
+    ...estimate,
+    steps: [...stepGroups].map(([name, group]) => ({ ...group.reduce(addSteps), name })),
+    disk: {
+      ...disk,
+      files: [...fileGroups].map(([name, files]) => ({
+        name,
+        bytes: files.reduce((total, { bytes }) => total + bytes, 0),
+      })),
+    },
+  };
+}
+
+function addSteps(a: EstimatedStep, b: EstimatedStep): EstimatedStep {
+  return {
+    name: a.name,
+    rows: a.rows + b.rows,
+    promptTokens: a.promptTokens + b.promptTokens,
+    runTokens: a.runTokens + b.runTokens,
+    newTokens: a.newTokens + b.newTokens,
+    sideBySide: Math.max(a.sideBySide, b.sideBySide),
+    backwardTokens: (a.backwardTokens ?? 0) + (b.backwardTokens ?? 0),
+    seconds: a.seconds === null || b.seconds === null ? null : a.seconds + b.seconds,
+  };
+}
+
+function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const value of values) groups.set(keyOf(value), [...(groups.get(keyOf(value)) ?? []), value]);
+  return groups;
+}

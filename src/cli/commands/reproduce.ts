@@ -111,13 +111,17 @@ async function run(model: string, flags: Flags, signal: AbortSignal): Promise<vo
 }
 
 async function estimate(model: string, flags: Flags): Promise<void> {
-  const [{ estimateReproduction }, { readPrices }] = await Promise.all([
+  const [{ estimateReproduction }, { groupEstimate }, { readPrices }] = await Promise.all([
     import('../../apps/reproduce/estimate.ts'),
+    import('../../apps/estimate.ts'),
     import('../../apps/judge-prices.ts'),
   ]);
   const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
   const options = { ...(await toOptions(model, flags, note)), ...toRateOptions(flags), prices };
-  printEstimate(await estimateReproduction(options), flags.json === true);
+  const full = await estimateReproduction(options);
+  // A line for every step of every trait would be sixty lines; whoever reads JSON gets them.
+  const shown = flags.json === true ? full : groupEstimate(full, (name) => name.split(',', 1)[0]!);
+  printEstimate(shown, flags.json === true);
 }
 
 async function toOptions(
