@@ -24,6 +24,7 @@ const steps: readonly Step[] = [
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
   { name: 'types of the dashboard', command: ['tsc', '-p', 'web/tsconfig.json'] },
   { name: 'build', command: ['tsx', 'scripts/build.ts'] },
+  { name: 'API reference', command: ['tsx', 'scripts/api-reference.ts', '--check'] },
   { name: 'unused', command: ['knip'] },
   { name: 'package', command: ['publint', '--strict'] },
   { name: 'package in use', command: ['tsx', 'scripts/check-package.ts'] },
