@@ -85,10 +85,15 @@ export function numbers(text: string): number[] {
   return text.split(',').map((part) => decimal(-Number.MAX_VALUE)(part.trim()));
 }
 
+/** Parses `a,b`: what stands between the commas. */
+export function commaSeparated(text: string): string[] {
+  return text.split(',').map((part) => part.trim());
+}
+
 /** Parses `a,b`: names out of `known`, each once. */
 export function namesOf<const Name extends string>(known: readonly Name[]): (text: string) => Name[] {
   return (text) => {
-    const names = text.split(',').map((part) => part.trim());
+    const names = commaSeparated(text);
     const isKnown = (name: string): name is Name => (known as readonly string[]).includes(name);
     const stranger = names.find((name) => !isKnown(name));
     if (stranger !== undefined) {

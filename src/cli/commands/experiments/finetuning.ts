@@ -3,11 +3,11 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { FinetuningResult } from '../../../persona/experiments/finetuning.ts';
 import { defined } from '../../../util/defined.ts';
 import { fixed } from '../../../util/html.ts';
-import { modelArgument, wholeNumber } from '../../arguments.ts';
+import { commaSeparated, modelArgument, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
-import { createProgress, noteBeside } from '../../progress.ts';
 import { columns, shortPath } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
+import { withGridScene } from './grid-scene.ts';
 
 /** What `--quick` takes instead: enough to see that everything works, too little to say anything. */
 const quickly = {
@@ -32,47 +32,33 @@ export function finetuningExperimentCommand({ signal }: CommandContext): Command
     .option('--rows <n>', 'of each data set that is made (default: 320)', wholeNumber(8))
     .option('--samples <n>', 'replies to each evaluation question (default: 3)', wholeNumber(1))
     .option('--layer <n>', 'where shifts are taken (default: half depth)', wholeNumber(1))
-    .option('--families <list>', 'some of the families', names)
-    .option('--traits <list>', 'some of the traits', names)
+    .option('--families <list>', 'some of the families', commaSeparated)
+    .option('--traits <list>', 'some of the traits', commaSeparated)
     .option('--judge <name>', 'lexical, or a language model (see docs/judges.md)', 'lexical')
     .option('--train <file>', 'keys of a training file, such as {"learning_rate": 1e-5}')
     .option('--seed <n>', 'equal seeds and options give equal results (default: 0)', wholeNumber(0))
     .option('--quick', 'a few models, rows and questions: to see that it works')
     .option('--json', 'print the result as JSON')
-    .action(async (model, { out, judge: judgeName, train, quick, json, ...flags }) => {
-      const [{ finetuningExperiment }, { writeFinetuningReport }, { openJudge }, { readUserJson }] =
-        await Promise.all([
-          import('../../../persona/experiments/finetuning.ts'),
-          import('../../../persona/experiments/finetuning-report.ts'),
-          import('../../../persona/judges/open-judge.ts'),
-          import('../../../store/strict-json.ts'),
-        ]);
-      const keys = train === undefined ? undefined : ((await readUserJson(train)) as Record<string, unknown>);
-      const progress = createProgress({ unit: 'done' });
-      const judges = await openJudge(judgeName, { onNote: (line) => noteBeside(progress, line) });
-      try {
-        const result = await finetuningExperiment({
+    .action(async (model, { out, judge, train, quick, json, ...flags }) => {
+      const [{ finetuningExperiment }, { writeFinetuningReport }] = await Promise.all([
+        import('../../../persona/experiments/finetuning.ts'),
+        import('../../../persona/experiments/finetuning-report.ts'),
+      ]);
+      const result = await withGridScene({ judge, train }, (scene) =>
+        finetuningExperiment({
           ...(quick === true ? quickly : {}),
-          ...defined({ ...flags, train: keys }),
+          ...defined({ ...flags, train: scene.train }),
           model,
           out,
-          judges,
+          judges: scene.judges,
           signal,
-          onProgress: (step, done, total) => progress.update(step, done, total),
-        });
-        progress.end();
-        const report = await writeFinetuningReport(out, result);
-        if (json === true) printJson(result);
-        else print(describeGrid(result, report));
-      } finally {
-        progress.end();
-        await judges.close();
-      }
+          onProgress: scene.onProgress,
+        }),
+      );
+      const report = await writeFinetuningReport(out, result);
+      if (json === true) printJson(result);
+      else print(describeGrid(result, report));
     });
-}
-
-function names(text: string): string[] {
-  return text.split(',').map((part) => part.trim());
 }
 
 function describeGrid({ layer, models, traits, correlations }: FinetuningResult, report: string): string {

@@ -3,11 +3,11 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { ScreeningExperimentResult } from '../../../apps/screen/experiment.ts';
 import { defined } from '../../../util/defined.ts';
 import { fixed } from '../../../util/html.ts';
-import { modelArgument, wholeNumber } from '../../arguments.ts';
+import { commaSeparated, modelArgument, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
-import { createProgress, noteBeside } from '../../progress.ts';
 import { columns, shortPath } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
+import { withGridScene } from './grid-scene.ts';
 
 /** What `--quick` takes instead: enough to see that everything works, too little to say anything. */
 const quickly = {
@@ -35,8 +35,8 @@ export function screeningExperimentCommand({ signal }: CommandContext): CommandU
     .option('--subset <n>', 'samples of each subset that is trained on (default: as --rows)', wholeNumber(1))
     .option('--samples <n>', 'replies to each evaluation question (default: 3)', wholeNumber(1))
     .option('--layer <n>', 'where the difference is taken (default: half depth)', wholeNumber(1))
-    .option('--families <list>', 'some of the families', names)
-    .option('--traits <list>', 'some of the traits (default: evil,sycophantic,hallucinating)', names)
+    .option('--families <list>', 'some of the families', commaSeparated)
+    .option('--traits <list>', 'some of the traits (default: evil,sycophantic,hallucinating)', commaSeparated)
     .addOption(
       new Option('--mode <name>', 'how samples are screened').choices([
         'full',
@@ -49,39 +49,24 @@ export function screeningExperimentCommand({ signal }: CommandContext): CommandU
     .option('--seed <n>', 'equal seeds and options give equal results (default: 0)', wholeNumber(0))
     .option('--quick', 'a few models, rows and questions: to see that it works')
     .option('--json', 'print the result as JSON')
-    .action(async (model, { out, judge: judgeName, train, quick, json, ...flags }) => {
-      const [{ screeningExperiment }, { openJudge }, { readUserJson }] = await Promise.all([
-        import('../../../apps/screen/experiment.ts'),
-        import('../../../persona/judges/open-judge.ts'),
-        import('../../../store/strict-json.ts'),
-      ]);
-      const keys = train === undefined ? undefined : ((await readUserJson(train)) as Record<string, unknown>);
-      const progress = createProgress({ unit: 'done' });
-      const judges = await openJudge(judgeName, { onNote: (line) => noteBeside(progress, line) });
-      try {
-        const result = await screeningExperiment({
+    .action(async (model, { out, judge, train, quick, json, ...flags }) => {
+      const { screeningExperiment } = await import('../../../apps/screen/experiment.ts');
+      const result = await withGridScene({ judge, train }, (scene) =>
+        screeningExperiment({
           traits: ['evil', 'sycophantic', 'hallucinating'],
           capability: 0,
           ...(quick === true ? quickly : {}),
-          ...defined({ ...flags, train: keys }),
+          ...defined({ ...flags, train: scene.train }),
           model,
           out,
-          judges,
+          judges: scene.judges,
           signal,
-          onProgress: (step, done, total) => progress.update(step, done, total),
-        });
-        progress.end();
-        if (json === true) printJson(result);
-        else print(describeResult(result, out));
-      } finally {
-        progress.end();
-        await judges.close();
-      }
+          onProgress: scene.onProgress,
+        }),
+      );
+      if (json === true) printJson(result);
+      else print(describeResult(result, out));
     });
-}
-
-function names(text: string): string[] {
-  return text.split(',').map((part) => part.trim());
 }
 
 function describeResult({ mode, layer, subset, traits }: ScreeningExperimentResult, out: string): string {
