@@ -150,6 +150,12 @@ export type {
 export { findVector, loadVector, vectorNames } from './persona/vector-folder.ts';
 export { PersonaVector } from './persona/vector.ts';
 export type { VectorMetadata } from './persona/vector.ts';
+export { vectorFromActivations } from './persona/vector-from-activations.ts';
+export type {
+  ActivationLayout,
+  ActivationsSource,
+  FromActivationsOptions,
+} from './persona/vector-from-activations.ts';
 export { readBaseline, writeBaseline } from './store/baseline-file.ts';
 export type { Baseline, BaselineVector, CalibratedPlace, Distribution } from './store/baseline-file.ts';
 export type { ImportOptions } from './store/vector-import.ts';

@@ -39,7 +39,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsContent>
 }
 
 /** The numbers of one tensor of an open safetensors file; a dtype that `Tensor` cannot hold is a ParseError. */
-async function readTensor(file: OpenFile, entry: TensorEntry): Promise<Tensor> {
+export async function readTensor(file: OpenFile, entry: TensorEntry): Promise<Tensor> {
   const { dtype, shape } = entry;
   if (isFloatDtype(dtype)) return { dtype, shape, data: await readFloats(file, entry, dtype) };
   const data = emptyArray(dtype, entry.byteLength);

@@ -46,10 +46,9 @@ export interface ImportedVector {
  */
 export async function importVector(path: string, options: ImportOptions = {}): Promise<ImportedVector> {
   const file = await vectorPath(path);
-  const start = await firstBytes(file);
+  const start = await firstBytes(file, 'a vector file or a run folder');
   if (isGguf(start)) return fromControlVector(await readGguf(file), file, options);
-  // "PK": an archive, as torch.save makes.
-  if (start[0] === 0x50 && start[1] === 0x4b) return fromPt(file, options);
+  if (isArchive(start)) return fromPt(file, options);
   if (extname(file) === '.pt' || extname(file) === '.gguf')
     throw new ParseError(
       `"${file}" is neither an archive of torch.save nor a GGUF file: it begins with other bytes; download it again.`,
@@ -63,9 +62,19 @@ export async function vectorPath(path: string): Promise<string> {
   return (await pathKind(path)) === 'folder' ? join(path, runFiles.vector) : path;
 }
 
-async function firstBytes(path: string): Promise<Uint8Array> {
+/** Whether a file begins as those of `torch.save` do; UsageError where there is none. */
+export async function isTorchArchive(path: string): Promise<boolean> {
+  return isArchive(await firstBytes(path, 'a file of activations'));
+}
+
+/** "PK", as archives begin. */
+function isArchive(start: Uint8Array): boolean {
+  return start[0] === 0x50 && start[1] === 0x4b;
+}
+
+async function firstBytes(path: string, what: string): Promise<Uint8Array> {
   if ((await pathKind(path)) !== 'file')
-    throw new UsageError(`Expected a vector file or a run folder at "${path}", got none; check the path.`, {
+    throw new UsageError(`Expected ${what} at "${path}", got none; check the path.`, {
       details: { file: path },
     });
   const handle = await open(path, 'r');

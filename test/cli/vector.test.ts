@@ -1,11 +1,16 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { readSafetensors } from '../../src/model/safetensors-content.ts';
 import { writeSafetensors } from '../../src/model/safetensors-writer.ts';
 import { PersonaVector } from '../../src/persona/vector.ts';
 import { unknownOrigin } from '../../src/store/vector-file.ts';
 import { runCli } from '../helpers/cli.ts';
+import { relativeError } from '../helpers/numbers.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
+
+const stories = fileURLToPath(new URL('../../models/stories260K', import.meta.url));
 
 async function twoVectors(): Promise<string> {
   const folder = await temporaryFolder();
@@ -112,7 +117,39 @@ describe('persona vector', () => {
     expect(await readdir(cwd)).toContain('kind_response_avg_diff.pt');
   });
 
+  it('makes a vector of activations, as `persona activations` writes them', async () => {
+    const cwd = await temporaryFolder();
+    const lines = (texts: string[]): string =>
+      texts.map((answer) => `${JSON.stringify({ prompt: 'Once', answer })}\n`).join('');
+    await writeFile(join(cwd, 'pos.jsonl'), lines([' upon a time.', ' there was a dog.']));
+    await writeFile(join(cwd, 'neg.jsonl'), lines([' a big red ball.']));
+    for (const pole of ['pos', 'neg']) {
+      const files = ['--input', `${pole}.jsonl`, '--out', `${pole}.safetensors`];
+      expect(await runCli(['activations', stories, ...files], { cwd })).toMatchObject({ code: 0 });
+    }
+    const poles = ['--pos', 'pos.safetensors', '--neg', 'neg.safetensors'];
+    const made = await runCli(
+      ['vector', 'from-activations', ...poles, '--out', 'v.safetensors', '--trait', 'dog'],
+      {
+        cwd,
+      },
+    );
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(made.stdout).toContain('2 rows of pos.safetensors and 1 of neg.safetensors');
+    const vector = await PersonaVector.load(join(cwd, 'v.safetensors'));
+    expect(vector.metadata).toMatchObject({ trait: 'dog', model: 'stories260K', pooling: 'response_mean' });
+    const [pos, neg] = [
+      await readSafetensors(join(cwd, 'pos.safetensors')),
+      await readSafetensors(join(cwd, 'neg.safetensors')),
+    ].map((content) => content.tensors.get('response_mean')!.data as Float32Array);
+    const size = vector.data.length;
+    const difference = Array.from(neg!, (x, i) => (pos![i]! + pos![size + i]!) / 2 - x);
+    expect(relativeError(vector.data, difference)).toBeLessThan(1e-6);
+    expect(vector.usableLayers).toHaveLength(vector.layers);
+  });
+
   it.each([
+    [['from-activations', '--pos', 'kind.safetensors', '--out', 'x'], 'Expected --pos and --neg, or --rows'],
     [['combine', 'kind.safetensors', '--out', 'x'], 'Expected something to do'],
     [['compare', 'kind.safetensors'], 'Expected two vectors or more'],
     [['show', 'absent'], 'Expected a vector file or a run folder at "absent"'],

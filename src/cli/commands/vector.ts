@@ -6,6 +6,7 @@ import { decimal, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { note, print, printJson } from '../terminal.ts';
 import { combineCommand } from './vector-combine.ts';
+import { fromActivationsCommand } from './vector-from-activations.ts';
 import { featuresCommand } from './vector-features.ts';
 import { verifyCommand } from './vector-verify.ts';
 
@@ -17,6 +18,7 @@ export function vectorCommand(context: CommandContext): CommandUnknownOpts {
     .addCommand(compareCommand())
     .addCommand(combineCommand())
     .addCommand(importCommand())
+    .addCommand(fromActivationsCommand())
     .addCommand(exportCommand())
     .addCommand(verifyCommand(context))
     .addCommand(featuresCommand());
