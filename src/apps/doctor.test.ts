@@ -65,6 +65,7 @@ describe('adviceFor', () => {
       load: 0.5,
     },
     runtime: { works: true, version: '1.30.0', providers: ['cpu'] },
+    device: { name: 'cpu', problem: null },
     productRate: { gigaflops: 2000, threads: 16 },
     largestModel: { fp32: 12e9, fp32Generate: 6e9, int8: 42e9, int4: 76e9 },
     caches: [{ name: 'models', folder: '/cache', files: 0, bytes: 0, unfinishedBytes: 0, freeBytes: 1e12 }],

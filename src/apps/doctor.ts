@@ -1,3 +1,4 @@
+import { type Device, deviceOf } from '../engine/device-name.ts';
 import { hubCacheFolder } from '../model/hub-cache.ts';
 import type { Environment } from '../model/hub-cache.ts';
 import { cacheFolder } from '../store/cache-folder.ts';
@@ -19,6 +20,8 @@ export interface DoctorReport {
   /** Threads that the engine uses unless told otherwise. */
   readonly threads: number;
   readonly runtime: RuntimeState;
+  /** What computes models unless told otherwise, and why it does not, where it does not; another than the processor is tried. */
+  readonly device: { readonly name: Device; readonly problem: string | null };
   /** Null where the runtime does not work. */
   readonly productRate: ProductRate | null;
   readonly largestModel: LargestModel;
@@ -74,6 +77,7 @@ const watchedVariables = [
   'XDG_CACHE_HOME',
   'PERSONA_CACHE',
   'PERSONA_THREADS',
+  'PERSONA_DEVICE',
   'OPENAI_API_KEY',
   'ANTHROPIC_API_KEY',
   'HTTPS_PROXY',
@@ -96,6 +100,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
     machine,
     threads,
     runtime,
+    device: await checkDevice(environment, runtime),
     productRate,
     largestModel: largestModel(machine.memory.available),
     caches: await Promise.all([
@@ -130,6 +135,21 @@ async function checkRuntime(
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     return { productRate: null, runtime: { works: false, problem } };
+  }
+}
+
+async function checkDevice(
+  environment: Environment,
+  { works }: RuntimeState,
+): Promise<DoctorReport['device']> {
+  const name = deviceOf(undefined, environment);
+  if (name === 'cpu' || !works) return { name, problem: null };
+  const { tryDevice } = await import('../engine/device.ts');
+  try {
+    await tryDevice(name);
+    return { name, problem: null };
+  } catch (error) {
+    return { name, problem: error instanceof Error ? error.message : String(error) };
   }
 }
 

@@ -88,7 +88,12 @@ export async function weightsToQuantise(
   const bytes = cachedBytes(checkpoint, form);
   if (bytes === null) return [];
   const fingerprint = await checkpointFingerprint(checkpoint);
-  const folder = weightCacheFolder(root, checkpoint.id, fingerprint, precisionOf(defined(form)));
+  const folder = weightCacheFolder(
+    root,
+    checkpoint.id,
+    fingerprint,
+    precisionOf({ ...defined(form), device: 'cpu' }),
+  );
   const { manifest } = cacheFiles(folder);
   return (await isThere(manifest)) ? [] : [{ name: folder, bytes }];
 }

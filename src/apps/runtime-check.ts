@@ -6,7 +6,7 @@ import { randomStream } from '../util/random.ts';
 /** The tensor runtime of this installation. */
 export interface RuntimeFacts {
   readonly version: string;
-  /** Execution providers in the package; this package runs on `cpu`. */
+  /** Execution providers in the package, by the names of devices. */
   readonly providers: readonly string[];
 }
 

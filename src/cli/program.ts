@@ -1,4 +1,4 @@
-import { Command } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { activationsCommand } from './commands/activations.ts';
@@ -29,6 +29,7 @@ import { reportCommand } from './commands/report.ts';
 import { validateCommand } from './commands/validate.ts';
 import { workerCommand } from './commands/worker.ts';
 import { vectorCommand } from './commands/vector.ts';
+import { devices } from '../engine/device-name.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
 import { translateOfficialFlags } from './official-flags.ts';
@@ -64,6 +65,17 @@ function buildProgram(context: CommandContext): CommandUnknownOpts {
     .description(description)
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('--debug', 'show where an error came from')
+    .addOption(
+      new Option(
+        '--device <name>',
+        'what computes models (default: PERSONA_DEVICE, else cpu); see docs/devices.md',
+      ).choices(devices),
+    )
+    // Whatever loads a model in this process, or in a thread of it, takes its device from there.
+    .hook('preAction', (self) => {
+      const { device } = self.opts() as { readonly device?: string };
+      if (device !== undefined) process.env['PERSONA_DEVICE'] = device;
+    })
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: true })
     // Refusals are printed in one place, and never end the process from within.

@@ -42,15 +42,20 @@ export class EditFeeds {
     this.keepsNorm = this.stages.some((stage) => stage.keepsNorm);
   }
 
-  /** Feeds of every layer and stage that the graph has room for; `places[row][position]` are the step's tokens. */
+  /**
+   * Feeds of every layer and stage that the graph has room for; `places[row][position]` are the step's tokens.
+   *
+   * @param least Directions that are fed where there are none: 0, or more for a device that cannot multiply nothing.
+   */
   feeds(
     room: GraphRoom,
     places: readonly (readonly TokenPlace[])[],
     positions: number,
     endsSentence: SentenceEnd,
+    least: number,
   ): Record<string, Tensor> {
     const feeds = {
-      ...this.neutralFeeds(room, positions),
+      ...this.neutralFeeds(room, positions, least),
       ...this.stageFeeds(places, positions, endsSentence),
     };
     if (!room.norms) return feeds;
@@ -75,19 +80,22 @@ export class EditFeeds {
     return feeds;
   }
 
-  /** No directions anywhere: axes of length 0, which cost nothing and change no bit. */
-  private neutralFeeds(room: GraphRoom, positions: number): Record<string, Tensor> {
+  /** No directions anywhere: axes of length 0, which cost nothing and change no bit; or `least` that do nothing. */
+  private neutralFeeds(room: GraphRoom, positions: number, least: number): Record<string, Tensor> {
     const feeds: Record<string, Tensor> = {};
-    const nothing = new Float32Array(0);
-    const directions = new Tensor('float32', nothing, [this.batch, 0, this.config.width]);
-    const bound = new Tensor('float32', nothing, [this.batch, 1, 0]);
-    const mask = new Tensor('float32', nothing, [this.batch, positions, 0]);
+    const none = Array.from({ length: this.batch }, () => []);
+    const fixed = fixedTensors(this.config, none, least);
+    const mask = new Tensor('float32', new Float32Array(this.batch * positions * least), [
+      this.batch,
+      positions,
+      least,
+    ]);
     const keep = new Tensor('float32', new Float32Array(this.batch * positions), [this.batch, positions, 1]);
     for (let layer = 1; layer <= this.config.layers; layer++) {
       for (let stage = 0; stage < room.stages; stage++) {
-        feeds[names.edit(layer, stage, 'directions')] = directions;
         feeds[names.edit(layer, stage, 'mask')] = mask;
-        for (const part of ['add', 'min', 'max'] as const) feeds[names.edit(layer, stage, part)] = bound;
+        for (const part of ['directions', 'add', 'min', 'max'] as const)
+          feeds[names.edit(layer, stage, part)] = fixed[part];
         if (room.norms) feeds[names.keep(layer, stage)] = keep;
       }
     }

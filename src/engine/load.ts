@@ -3,6 +3,8 @@ import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { parseRemoteSpec } from '../model/remote-spec.ts';
 import { scoreContinuations } from './continuations.ts';
+import { deviceOf } from './device-name.ts';
+import { requireDevice } from './device.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
 import type { LanguageModel, LoadOptions } from './model.ts';
@@ -35,8 +37,10 @@ export async function loadFromCheckpoint(
   }
   const recipe = recipeOf(options);
   const { threads, onNotice } = options;
+  const device = deviceOf(options.device);
+  requireDevice(device);
   const weights = await prepareWeights(checkpoint, recipe, { threads, onNotice });
-  const runtime = await Runtime.create(checkpoint, { weights, recipe }, options);
+  const runtime = await Runtime.create(checkpoint, { weights, recipe }, { ...options, device });
   const scheduler = new Scheduler(runtime);
   return {
     checkpoint,
@@ -49,8 +53,10 @@ export async function loadFromCheckpoint(
 }
 
 /** What a model that is loaded with `options` runs in; see `LanguageModel.precision`. */
-export function precisionOf(options: Pick<LoadOptions, 'dtype' | 'blockSize'>): string {
-  return recipeName(recipeOf(options));
+export function precisionOf(options: Pick<LoadOptions, 'dtype' | 'blockSize' | 'device'>): string {
+  const device = deviceOf(options.device);
+  const name = recipeName(recipeOf(options));
+  return device === 'cpu' ? name : `${name}-${device}`;
 }
 
 function recipeOf({ dtype = 'fp32', blockSize = 32 }: LoadOptions): WeightRecipe | null {

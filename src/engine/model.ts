@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { Capability } from './capabilities.ts';
+import type { Device } from './device-name.ts';
 import type {
   ContinuationsOptions,
   ContinuationsRow,
@@ -15,7 +16,7 @@ import type {
 /** A loaded model. It never changes: taps, interventions and adapters are arguments of a call. */
 export interface LanguageModel {
   readonly checkpoint: Checkpoint;
-  /** What the matrix products run in: `fp32`, or the recipe of its weights, such as `int8-block32`. */
+  /** What the matrix products run in: `fp32`, or the recipe of its weights, such as `int8-block32`; then the device, where that is not the processor. */
   readonly precision: string;
   /** The adapter that every call has which names none, by the hash of its weights; see `adaptedModel`. */
   readonly adapter?: { readonly name: string; readonly sha256: string };
@@ -46,6 +47,8 @@ export interface LoadOptions {
   readonly dtype?: Dtype;
   /** Weights of a row that share a scale, for `int8` and `int4`; default 32. */
   readonly blockSize?: 32 | 128;
+  /** What computes: PERSONA_DEVICE in the environment, else the processor (`cpu`); see docs/devices.md. */
+  readonly device?: Device;
   /** Run in a thread of its own, so that this one stays free while a step runs; the same otherwise. */
   readonly worker?: boolean;
   /** Takes lines that a user should see, such as why weights are quantised anew. */

@@ -2,6 +2,8 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import type { Device } from './device-name.ts';
+import { leastDirections } from './device.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type ThinkTokens, thinkTokensOf } from '../model/thinking.ts';
 import { type ModelWeights, projections } from '../model/weights.ts';
@@ -21,6 +23,8 @@ import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from '
 const defaultContextLimit = 32_768;
 
 export interface RuntimeOptions {
+  /** Default: the processor. */
+  readonly device?: Device;
   readonly threads?: number;
   readonly context?: number;
   readonly purpose?: 'generate' | 'one-pass';
@@ -180,6 +184,7 @@ export class Runtime {
         step.rows.map((row) => row.tokens),
         positions,
         this.endsSentence,
+        leastDirections(this.options.device),
       ),
       ...this.adapterFeeds(step.adapter),
       ...probes.feeds,
@@ -245,8 +250,8 @@ export class Runtime {
       [names.seqlens]: new Tensor('int32', seqlens, [batch]),
       [names.total]: new Tensor('int32', Int32Array.of(total), [1]),
       [names.pool]: new Tensor('float32', step.pool.weights, [batch, step.pool.readings, positions]),
-      [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count]),
-      [names.tokenIndex]: new Tensor('int64', step.tokens.index, [batch, step.tokens.count]),
+      [names.logitIndex]: new Tensor('int64', step.queries.index, [batch, step.queries.count, 1]),
+      [names.tokenIndex]: new Tensor('int64', step.tokens.index, [batch, step.tokens.count, 1]),
     };
   }
 
@@ -285,7 +290,8 @@ export class Runtime {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
     // Weights in blocks are packed for one pass too: their products are far slower without.
     const packed = this.weighsInBlocks || this.options.purpose !== 'one-pass';
-    return openSession(graph, { threads: this.threads(), packed, into: true });
+    const { device } = this.options;
+    return openSession(graph, { threads: this.threads(), packed, into: true, ...(device && { device }) });
   }
 
   /**

@@ -1,12 +1,16 @@
 import path from 'node:path';
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
-import { EngineError, ModelError } from '../errors.ts';
+import { EngineError, ModelError, type PersonaError } from '../errors.ts';
 import { writeOnnx } from '../graph/onnx.ts';
 import type { Graph } from '../graph/types.ts';
+import type { Device } from './device-name.ts';
+import { deviceRefusal, graphFor, sessionOptionsFor } from './device.ts';
 import type { RunGate } from './run-gate.ts';
 
 export interface SessionSettings {
   readonly threads: number;
+  /** Default: the processor. */
+  readonly device?: Device;
   /** Pack the weights of products for single-token steps: a slower load and twice the memory. */
   readonly packed: boolean;
   /** Results are only ever written into given memory; see `runInto`. */
@@ -34,29 +38,47 @@ const handOverEnd = 'hand-over end';
 /** What the binding says of an output that is no tensor. */
 const handOverRefusal = 'Non tensor type';
 
-/** Loads a graph into the runtime. @throws ModelError where the runtime refuses it. */
+/**
+ * Loads a graph into the runtime. @throws ModelError where the runtime refuses it; UsageError where its device does.
+ */
 export async function openSession(graph: Graph, settings: SessionSettings): Promise<InferenceSession> {
+  const { device = 'cpu' } = settings;
   const folder = commonFolder(graph);
-  const emptySequence = settings.into === true ? { emptySequence: handOverEnd } : {};
+  const emptySequence = endsHandOver(settings) ? { emptySequence: handOverEnd } : {};
+  const { executionProviders, config } = sessionOptionsFor(device);
   try {
     const create = (): Promise<InferenceSession> =>
-      InferenceSession.create(writeOnnx(graph, { externalFolder: folder, ...emptySequence }), {
-        intraOpNumThreads: settings.threads,
-        executionProviders: ['cpu'],
-        logSeverityLevel: 3,
-        ...settings.options,
-        extra: {
-          session: {
-            model_external_initializers_file_folder_path: folder,
-            ...(settings.packed ? {} : { disable_prepacking: '1' }),
-            ...settings.config,
+      InferenceSession.create(
+        writeOnnx(graphFor(graph, device), { externalFolder: folder, ...emptySequence }),
+        {
+          intraOpNumThreads: settings.threads,
+          executionProviders,
+          logSeverityLevel: device === 'cpu' ? 3 : 4,
+          ...settings.options,
+          extra: {
+            session: {
+              model_external_initializers_file_folder_path: folder,
+              ...(settings.packed ? {} : { disable_prepacking: '1' }),
+              ...config,
+              ...settings.config,
+            },
           },
         },
-      });
+      );
     return await hold(create);
   } catch (cause) {
-    throw new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
+    throw await refusalOf(graph, device, cause);
   }
+}
+
+/** Only the processor has sequences; elsewhere results are handed over, beside being written. */
+function endsHandOver({ into, device = 'cpu' }: SessionSettings): boolean {
+  return into === true && device === 'cpu';
+}
+
+async function refusalOf(graph: Graph, device: Device, cause: unknown): Promise<PersonaError> {
+  const refusal = await deviceRefusal(graph, device, messageOf(cause));
+  return refusal ?? new ModelError(`the runtime refused the model: ${messageOf(cause)}`, { cause });
 }
 
 /** One run. @throws EngineError where the runtime fails. */
@@ -87,8 +109,9 @@ export async function runInto(
   feeds: Record<string, Tensor>,
   outputs: Record<string, Tensor>,
 ): Promise<void> {
+  const end = session.outputNames.includes(handOverEnd) ? { [handOverEnd]: null } : {};
   try {
-    await hold(() => session.run(feeds, { [handOverEnd]: null, ...outputs }));
+    await hold(() => session.run(feeds, { ...end, ...outputs }));
   } catch (cause) {
     if (messageOf(cause).includes(handOverRefusal)) return;
     throw new EngineError(`the runtime failed in mid-step: ${messageOf(cause)}`, { cause });

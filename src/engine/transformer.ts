@@ -122,7 +122,7 @@ class TransformerBuilder implements BlockParts {
   build(): Graph {
     const { g, config } = this;
     let hidden = embedded(this, this.ids); // [batch, position, width]
-    const tokenIndex = g.input(names.tokenIndex, 'i64', ['batch', 'token']);
+    const tokenIndex = g.input(names.tokenIndex, 'i64', ['batch', 'token', 1]);
     const layers = [hidden];
     for (let block = 0; block < config.layers; block++) {
       hidden = this.edits(block + 1, transformerBlock(this, block, hidden));
@@ -139,7 +139,7 @@ class TransformerBuilder implements BlockParts {
         { length: 'probes' },
       ),
     );
-    const index = g.input(names.logitIndex, 'i64', ['batch', 'query']);
+    const index = g.input(names.logitIndex, 'i64', ['batch', 'query', 1]);
     g.output(names.logits, headLogits(this, g.gatherRows(hidden, index))); // [batch, query, vocabulary]
     return g.build();
   }

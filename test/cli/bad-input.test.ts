@@ -49,6 +49,18 @@ const wrongCommands: readonly BadInput[] = [
     env: { HF_HUB_CACHE: join(tmpdir(), 'persona-no-cache') },
     says: /owner\/name.*cache/,
   },
+  { name: 'an unknown device', args: generate('--device', 'gpu'), says: /--device.*cpu, webgpu, cuda/ },
+  {
+    name: 'a device of the environment that is none',
+    args: generate(),
+    env: { PERSONA_DEVICE: 'gpu' },
+    says: /PERSONA_DEVICE.*webgpu.*"gpu"/,
+  },
+  {
+    name: 'training on another device',
+    args: ['train', 'train.json', '--device', 'webgpu'],
+    says: /device cpu for training.*got webgpu/,
+  },
   { name: 'no prompt', args: ['generate', 'MODEL'], says: /--ids, --prompt and --messages, got none/ },
   { name: 'two prompts', args: generate('--prompt', 'a'), says: /exactly one of.*--ids and --prompt/ },
   {

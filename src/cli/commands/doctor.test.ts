@@ -28,6 +28,7 @@ const report: DoctorReport = {
     load: 0.5,
   },
   runtime: { works: true, version: '1.30.0', providers: ['cpu', 'webgpu'] },
+  device: { name: 'cpu', problem: null },
   productRate: { gigaflops: 165.4, threads: 2 },
   largestModel: { fp32: 4e9, fp32Generate: 2e9, int8: 14.2e9, int4: 25.6e9 },
   caches: [

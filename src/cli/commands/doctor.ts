@@ -32,9 +32,12 @@ export function describeReport(report: DoctorReport): string {
     [
       'runtime',
       runtime.works
-        ? `ONNX Runtime ${runtime.version}, with ${runtime.providers.join(', ')}; models run on cpu`
+        ? `ONNX Runtime ${runtime.version}, with ${runtime.providers.join(', ')}; models run on ${report.device.name}`
         : 'does not load',
     ],
+    ...(report.device.problem === null
+      ? []
+      : [['device', printable(report.device.problem)] satisfies [string, string]]),
     ['processor', `${machine.processor}, ${count(machine.cores, 'core')}${quota(machine.coreQuota)}`],
     ['instructions', instructions(machine.features)],
     ['memory', `${bytes(machine.memory.available)} free of ${bytes(machine.memory.total)}`],
