@@ -60,12 +60,11 @@ export function jinjaTemplate(
   return {
     render: (variables, now) => {
       for (const name of Object.keys(variables)) if (reservedNames.has(name)) throw reservedName(name);
-      const budget = new Budget(origin);
       try {
         return withTimeLimit(
           milliseconds,
-          () => run(program, variables, now, budget),
-          () => budget.exceeded(`more than ${milliseconds / 1000} s`),
+          () => run(program, variables, now, new Budget(origin)),
+          () => new Budget(origin).exceeded(`more than ${milliseconds / 1000} s`),
         );
       } catch (error) {
         throw renderFailure(error, origin);

@@ -37,6 +37,28 @@ describe('withTimeLimit', () => {
     expect(() => withTimeLimit(20, work, late)).toThrow('late');
   });
 
+  it('begins again where the time went by without this process', () => {
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    let begun = 0;
+    const work = (): string => {
+      if (++begun < 3) Atomics.wait(cell, 0, 0, 60_000);
+      return 'done';
+    };
+    expect(withTimeLimit(50, work, late)).toBe('done');
+    expect(begun).toBe(3);
+  });
+
+  it('gives up where that goes on', () => {
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    let begun = 0;
+    const work = (): void => {
+      begun++;
+      Atomics.wait(cell, 0, 0, 60_000);
+    };
+    expect(() => withTimeLimit(50, work, late)).toThrow('late');
+    expect(begun).toBe(5);
+  });
+
   it('can be nested', () => {
     const inner = (): string => withTimeLimit(1_000, () => 'inner', late);
     expect(withTimeLimit(1_000, () => `${inner()}, ${inner()}`, late)).toBe('inner, inner');
