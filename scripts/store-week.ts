@@ -145,6 +145,7 @@ async function timeQueries(): Promise<string[]> {
     dashboard: null,
     logText: false,
     monitor,
+    runs: null,
   };
   const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
   const base = `http://127.0.0.1:${server.port}/persona`;

@@ -18,8 +18,11 @@ export interface ProgressOptions {
 
 /** A terminal is redrawn at most this often, in milliseconds; more only flickers. */
 const redrawMs = 100;
-/** A log file gets a line at most this often, in milliseconds, and none about work that is done within a second. */
-const logMs = 10_000;
+/**
+ * A log file gets a line at most this often, in milliseconds, and none about work that is done within a second. Who shows the
+ * lines as they come, as the server's dashboard does, asks for more of them.
+ */
+const logMs = 1000 * (Number(process.env['PERSONA_PROGRESS_SECONDS']) || 10);
 const briefMs = 1000;
 
 /** Progress on standard error, with rate and time left. */

@@ -27,14 +27,18 @@ export function listenForStop(): Stop {
     process.stderr.write('\nstopping after the step in hand; once more to end at once\n');
     controller.abort();
   };
+  // `persona serve` starts commands with a channel to it, which ends with the server, however that went.
+  const onServerGone = (): void => onSignal('SIGTERM');
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  if (process.connected) process.on('disconnect', onServerGone);
   return {
     signal: controller.signal,
     exitCode: () => exitCode,
     release: () => {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
+      process.off('disconnect', onServerGone);
     },
   };
 }

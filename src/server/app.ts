@@ -8,8 +8,11 @@ import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
 import { addMonitor } from './monitor-app.ts';
 import type { OpenMonitor } from './open-monitor.ts';
+import type { OpenRuns } from './open-runs.ts';
 import { type LogEntry, type Notes, type ServerContext, watchRequests } from './request-log.ts';
 import { registerRoutes } from './routes.ts';
+import { addRuns } from './runs-app.ts';
+import { registerRunRoutes } from './runs-routes.ts';
 import type { ServerSettings } from './settings.ts';
 import { VectorResources } from './vectors.ts';
 
@@ -24,7 +27,7 @@ export type App = OpenAPIHono<{ Variables: Notes }>;
 export function createApp(
   settings: ServerSettings,
   log: (entry: LogEntry) => void,
-  open: OpenMonitor | null,
+  { open, runs }: { readonly open: OpenMonitor | null; readonly runs: OpenRuns | null },
 ): ServerApp {
   const app: App = new OpenAPIHono();
   const admission = new Admission(settings.limits);
@@ -54,9 +57,11 @@ export function createApp(
   addProtocol(app, new Handlers(settings, admission, metrics, open?.monitor ?? null));
   addVectors(app, new VectorResources(settings.vectors, settings.limits));
   addMonitor(app, settings, open);
+  addRuns(app, settings, runs);
   open?.monitor.metrics.registerAt(metrics.registry);
   addFacts(app, metrics);
   registerRoutes(app.openAPIRegistry);
+  registerRunRoutes(app.openAPIRegistry);
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'persona serve', version: settings.version },

@@ -32,7 +32,28 @@ import type {
   SummaryQuery,
   TurnEvent,
 } from './monitor-api.ts';
+import type {
+  LogQuery,
+  RunDetail,
+  RunItem,
+  RunList,
+  RunLog,
+  RunNews,
+  RunOptions,
+  RunRequest,
+} from './runs-api.ts';
 
+export type {
+  RunDetail,
+  RunFile,
+  RunItem,
+  RunList,
+  RunLog,
+  RunNews,
+  RunOptions,
+  RunRequest,
+  RunStatus,
+} from './runs-api.ts';
 export type {
   AlertItem,
   AlertPage,
@@ -65,7 +86,7 @@ export interface ClientOptions {
   /** Such as `http://127.0.0.1:8787`, the default. */
   readonly url?: string;
   readonly apiKey?: string;
-  /** What the server printed; needed for what changes vectors or policies, and where there are API keys for conversations. */
+  /** What the server printed; needed for what changes vectors, policies or runs, and where there are API keys for conversations and runs. */
   readonly token?: string;
   readonly fetch?: typeof globalThis.fetch;
 }
@@ -87,6 +108,11 @@ export class ServerRefusal extends Error {
 export type MonitorNews =
   | { readonly id: string; readonly event: 'turn'; readonly data: TurnEvent }
   | { readonly id: string; readonly event: 'alert'; readonly data: AlertItem };
+
+/** What becomes of runs: one that changed, or one that is removed. */
+export type RunsNews =
+  | { readonly event: 'run'; readonly data: RunItem }
+  | { readonly event: 'removed'; readonly data: { readonly id: string } };
 
 type Whole<T> = Omit<T, 'stream' | 'stream_options'>;
 type Streamed<T> = Omit<T, 'stream'>;
@@ -203,6 +229,69 @@ export class PersonaClient {
       if (id !== undefined) yield { id, event, data: JSON.parse(data) } as MonitorNews;
   }
 
+  /** Runs of the server, the newest first. */
+  runs(): Promise<RunList> {
+    return this.ask('GET', '/persona/runs');
+  }
+
+  /** What a request of a run can name. */
+  runOptions(): Promise<RunOptions> {
+    return this.ask('GET', '/persona/runs/options');
+  }
+
+  /** An extraction, a training or an experiment, which begins when there is room. */
+  startRun(request: RunRequest): Promise<RunItem> {
+    return this.ask('POST', '/persona/runs', request);
+  }
+
+  run(id: string): Promise<RunDetail> {
+    return this.ask('GET', runPath(id));
+  }
+
+  /** Stops a run after the step in hand. */
+  stopRun(id: string): Promise<RunItem> {
+    return this.ask('POST', runPath(id, '/stop'), {});
+  }
+
+  /** Goes on with a run that was stopped, cut off or failed. */
+  resumeRun(id: string): Promise<RunItem> {
+    return this.ask('POST', runPath(id, '/resume'), {});
+  }
+
+  /** Removes a run that has ended, with its files. */
+  async deleteRun(id: string): Promise<void> {
+    await this.ask('DELETE', runPath(id));
+  }
+
+  /** A part of a run's log; without an offset its end. */
+  runLog(id: string, query: LogQuery = {}): Promise<RunLog> {
+    return this.ask('GET', runPath(id, `/log${queryOf(query)}`));
+  }
+
+  /** A file of a run's output, whole. */
+  async runFile(id: string, path: string): Promise<Blob> {
+    const file = path.split('/').map(encodeURIComponent).join('/');
+    const { headers } = this;
+    return (await this.send(runPath(id, `/files/${file}?download=true`), { headers })).blob();
+  }
+
+  /** A run as it changes, what is added to its log, and the steps of a training; for as long as the server runs. */
+  async *runEvents(id: string, signal?: AbortSignal): AsyncGenerator<RunNews> {
+    yield* this.news<RunNews>(runPath(id, '/events'), signal);
+  }
+
+  /** All runs as they change. */
+  async *allRunEvents(signal?: AbortSignal): AsyncGenerator<RunsNews> {
+    yield* this.news<RunsNews>('/persona/runs/events', signal);
+  }
+
+  private async *news<News>(path: string, signal: AbortSignal | undefined): AsyncGenerator<News> {
+    const { headers } = this;
+    const response = await this.send(path, { headers, ...(signal !== undefined && { signal }) });
+    for await (const { event, data } of serverEvents(response.body!))
+      if (event !== undefined) yield { event, data: JSON.parse(data) } as News;
+  }
+
   private ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     return this.result(path, {
       method,
@@ -278,6 +367,10 @@ async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<S
   } finally {
     await reader.cancel();
   }
+}
+
+function runPath(id: string, rest = ''): string {
+  return `/persona/runs/${encodeURIComponent(id)}${rest}`;
 }
 
 function queryOf(query: Readonly<Record<string, unknown>>): string {

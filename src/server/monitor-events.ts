@@ -1,13 +1,10 @@
 import type { EventPlace, MonitorEvent } from '../store/monitor/read-events.ts';
 import { isAfter, parseEventId } from '../store/monitor/read-events.ts';
+import { type EventSink, streamEvents } from './event-stream.ts';
 import { HttpFailure } from './failure.ts';
 
 /** Listeners at once. */
 const mostListeners = 64;
-/** Bytes that may wait for a listener; who is further behind is cut off, and comes back to go on. */
-const waitingBytes = 1024 * 1024;
-/** Milliseconds between signs of life. */
-const heartbeat = 15_000;
 /** Turns that are read at once for a listener that goes on. */
 const turnsAtOnce = 200;
 /** Turns that a listener is told after the fact; before that, lists say more. */
@@ -53,18 +50,7 @@ export class MonitorEvents {
       throw new HttpFailure(503, `${mostListeners} listen already, which is as many as may`, {
         retryAfter: 10,
       });
-    let stop = (): void => undefined;
-    const body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          stop = this.attach(controller, from);
-        },
-        cancel: () => stop(),
-      },
-      new ByteLengthQueuingStrategy({ highWaterMark: 65_536 }),
-    );
-    const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
-    return new Response(body, { headers: { ...headers, 'x-accel-buffering': 'no' } });
+    return streamEvents((sink) => this.attach(sink, from));
   }
 
   /** Ends all streams. */
@@ -72,50 +58,29 @@ export class MonitorEvents {
     for (const { end } of this.listeners) end();
   }
 
-  private attach(
-    controller: ReadableStreamDefaultController<Uint8Array>,
-    from: EventPlace | null,
-  ): () => void {
-    const encoder = new TextEncoder();
+  private attach(sink: EventSink, from: EventPlace | null): () => void {
     let held: MonitorEvent[] | null = from === null ? null : [];
     let last = from;
-    const write = (text: string): void => {
-      controller.enqueue(encoder.encode(text));
-      if ((controller.desiredSize ?? 0) < -waitingBytes) end();
-    };
-    const tell = (event: MonitorEvent): void => {
-      const place = parseEventId(event.id)!;
+    const tell = ({ id, event, data }: MonitorEvent): void => {
+      const place = parseEventId(id)!;
       if (last !== null && !isAfter(place, last)) return;
       last = place;
-      write(`id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`);
+      sink.send({ id, event, data });
     };
-    const beat = setInterval(() => write(': \n\n'), heartbeat);
-    beat.unref();
     const listener: Listener = {
       send: (event) => (held === null ? tell(event) : void held.push(event)),
-      end: () => end(),
-    };
-    const stop = (): void => {
-      clearInterval(beat);
-      this.listeners.delete(listener);
-    };
-    const end = (): void => {
-      if (!this.listeners.has(listener)) return;
-      stop();
-      controller.close();
+      end: () => sink.end(),
     };
     this.listeners.add(listener);
-    // Something to read at once, so that a client knows that it listens.
-    write(': \n\n');
     if (from !== null)
       void this.catchUp(from, (event) => this.listeners.has(listener) && tell(event)).then(
         () => {
           for (const event of held ?? []) if (this.listeners.has(listener)) tell(event);
           held = null;
         },
-        () => end(),
+        () => sink.end(),
       );
-    return stop;
+    return () => void this.listeners.delete(listener);
   }
 
   /** Events that are written already, in their order. Those that come meanwhile are held back by the caller. */

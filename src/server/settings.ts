@@ -2,6 +2,7 @@ import type { LanguageModel } from '../engine/model.ts';
 import type { Dashboard } from './dashboard.ts';
 import type { ApiKeys } from './keys.ts';
 import type { MonitorSettings } from './monitor-settings.ts';
+import type { RunSettings } from './run-settings.ts';
 
 /** What bounds a request and the server. */
 export interface Limits {
@@ -67,4 +68,6 @@ export interface ServerSettings {
   readonly logText: boolean;
   /** Where conversations are kept; null keeps none. */
   readonly monitor: MonitorSettings | null;
+  /** Where commands of this package are run; null runs none. */
+  readonly runs: RunSettings | null;
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../errors.ts';
 import { createApp, type ServerApp } from './app.ts';
 import { openMonitor } from './open-monitor.ts';
+import { openRuns } from './open-runs.ts';
 import type { LogEntry } from './request-log.ts';
 import type { Limits, ServerSettings } from './settings.ts';
 
@@ -42,10 +43,15 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
       `Expected a token of at least ${leastToken} characters, got ${settings.token.length}; leave PERSONA_TOKEN unset to have one made.`,
     );
   const monitor = settings.monitor === null ? null : await openMonitor(settings, settings.monitor);
-  const app = createApp(settings, options.log, monitor);
-  const server = await listen(app, settings.limits, options).catch(async (error: unknown) => {
+  const giveUp = async (error: unknown): Promise<never> => {
     await monitor?.close();
     throw error;
+  };
+  const runs = settings.runs === null ? null : await openRuns(settings, settings.runs).catch(giveUp);
+  const app = createApp(settings, options.log, { open: monitor, runs });
+  const server = await listen(app, settings.limits, options).catch(async (error: unknown) => {
+    await runs?.runs.close();
+    return giveUp(error);
   });
   const address = server.address();
   return {
@@ -53,7 +59,8 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
     close: async (patience = 30_000) => {
       // Their streams would never end by themselves.
       monitor?.monitor.events.close();
-      await close(app, server, patience);
+      runs?.events.close();
+      await Promise.all([close(app, server, patience), runs?.runs.close()]);
       await monitor?.close();
     },
   };

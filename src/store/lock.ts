@@ -122,7 +122,7 @@ async function clearLeftover(
 
 async function describeSelf(files: FileSystem): Promise<Owner> {
   const token = randomBytes(8).toString('hex');
-  return { pid: process.pid, host: hostname(), started: await startTime(process.pid, files), token };
+  return { pid: process.pid, host: hostname(), started: await processStart(process.pid, files), token };
 }
 
 function parseOwner(text: string): Owner | null {
@@ -147,11 +147,11 @@ async function isAlive(
   } catch (error) {
     if (systemCode(error) === 'ESRCH') return false;
   }
-  return other.started === null || other.started === (await startTime(other.pid, files));
+  return other.started === null || other.started === (await processStart(other.pid, files));
 }
 
-/** When a process started, in the kernel's ticks; null where the system has no /proc. */
-async function startTime(pid: number, files: FileSystem): Promise<string | null> {
+/** When a process started, in the kernel's ticks; null where there is none, or the system has no /proc. */
+export async function processStart(pid: number, files: FileSystem = systemFiles): Promise<string | null> {
   try {
     const text = await files.readFile(`/proc/${pid}/stat`, 'utf8');
     // Field 22; the second field is the program's name in brackets, which may hold spaces.

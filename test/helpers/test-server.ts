@@ -41,6 +41,7 @@ export const modelless: ServerSettings = {
   dashboard: null,
   logText: false,
   monitor: null,
+  runs: null,
 };
 
 /** A server over the two models that ship, with one vector, `mood`, in its folder; it listens on any free port of the loopback. */

@@ -5,16 +5,19 @@ import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { blockOption, collected, dtypeOption, duration, wholeNumber } from '../arguments.ts';
+import { addOptions } from '../extract-flags.ts';
+import { runFlags } from '../run-flags.ts';
 import type { Dtype } from '../../engine/model.ts';
 import type { ApiKeys } from '../../server/keys.ts';
-import type { MonitorSettings } from '../../server/monitor-settings.ts';
+import type { MonitorFlags, MonitorSettings } from '../../server/monitor-settings.ts';
+import type { RunFlags, RunSettings } from '../../server/run-settings.ts';
 import type { ServedModel } from '../../server/settings.ts';
 import type { CommandContext } from '../context.ts';
 import { note, print, printJson } from '../terminal.ts';
 
 /** `persona serve`: models behind OpenAI's protocol, each request steered and watched as it asks. */
 export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
-  return new Command('serve')
+  const command = new Command('serve')
     .description(
       "serve models in OpenAI's protocol, steered and watched request by request (see docs/server.md)",
     )
@@ -50,29 +53,45 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--no-dashboard', 'leave out the pages at / and below /app')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
     .addOption(dtypeOption)
-    .addOption(blockOption)
+    .addOption(blockOption);
+  addOptions(command, runFlags());
+  return command
     .option('--json', 'print {"url", "token", "models"} when it listens')
-    .action(async (models, { addKey: keyName, keys: keyFile, ...flags }) => {
-      const { addKey, ApiKeys } = await import('../../server/keys.ts');
-      if (keyName !== undefined) {
-        if (keyFile === undefined) throw new UsageError('Expected --keys FILE beside --add-key.');
-        print(`${await addKey(keyFile, keyName)}\n`);
-        return;
-      }
-      const keys = keyFile === undefined ? null : await ApiKeys.read(keyFile);
-      const { readMonitorFlags } = await import('../../server/monitor-settings.ts');
-      const monitor = await readMonitorFlags(flags, (trouble) => log({ event: 'store', error: trouble }));
-      const served: ServedModel[] = [];
-      try {
-        await loadAll(models.length === 0 ? [shippedModelFolder()] : models, flags, served);
-        await serveUntilStopped({ served, keys, monitor, signal }, flags);
-      } finally {
-        for (const { model } of served) await model.close();
-      }
-    });
+    .action((models, flags) => run(models, { ...flags, ...(command.opts() as RunFlags) }, signal));
 }
 
-interface ServeFlags {
+async function run(
+  models: readonly string[],
+  { addKey: keyName, keys: keyFile, ...flags }: ServeFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const { addKey, ApiKeys } = await import('../../server/keys.ts');
+  if (keyName !== undefined) {
+    if (keyFile === undefined) throw new UsageError('Expected --keys FILE beside --add-key.');
+    print(`${await addKey(keyFile, keyName)}\n`);
+    return;
+  }
+  const keys = keyFile === undefined ? null : await ApiKeys.read(keyFile);
+  const { readMonitorFlags } = await import('../../server/monitor-settings.ts');
+  const monitor = await readMonitorFlags(flags, (trouble) => log({ event: 'store', error: trouble }));
+  const names = new Map<string, string>();
+  const runs = await readRuns(flags, names);
+  const served: ServedModel[] = [];
+  try {
+    const named = models.length === 0 ? [shippedModelFolder()] : models;
+    await loadAll(named, flags, served);
+    for (const [i, { id }] of served.entries()) names.set(id, named[i]!);
+    await serveUntilStopped({ served, keys, monitor, runs, signal }, flags);
+  } finally {
+    for (const { model } of served) await model.close();
+  }
+}
+
+interface ServeFlags extends MonitorFlags, RunFlags {
+  readonly addKey?: string | undefined;
+  readonly keys?: string | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly block?: 32 | 128 | undefined;
   readonly vectors: string;
   readonly host: string;
   readonly port: number;
@@ -93,11 +112,13 @@ async function serveUntilStopped(
     served,
     keys,
     monitor,
+    runs,
     signal,
   }: {
     readonly served: readonly ServedModel[];
     readonly keys: ApiKeys | null;
     readonly monitor: MonitorSettings | null;
+    readonly runs: RunSettings | null;
     readonly signal: AbortSignal;
   },
   { vectors, host, port, allowHost = [], json, dashboard: wanted, logText, ...flags }: ServeFlags,
@@ -126,6 +147,7 @@ async function serveUntilStopped(
       dashboard,
       logText: logText === true,
       monitor,
+      runs,
     },
     { host, port, log },
   );
@@ -136,6 +158,16 @@ async function serveUntilStopped(
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   note('waiting for replies under way');
   await server.close();
+}
+
+/** What runs need to know of this process, where there are to be any. */
+async function readRuns(flags: RunFlags, models: ReadonlyMap<string, string>): Promise<RunSettings | null> {
+  const { readRunFlags } = await import('../../server/run-settings.ts');
+  return readRunFlags(flags, {
+    program: [process.execPath, ...process.execArgv, process.argv[1]!],
+    models,
+    onTrouble: (trouble) => log({ event: 'runs', error: trouble }),
+  });
 }
 
 /** A line of the log. */
