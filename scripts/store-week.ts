@@ -146,6 +146,7 @@ async function timeQueries(): Promise<string[]> {
     logText: false,
     monitor,
     runs: null,
+    screens: [],
   };
   const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
   const base = `http://127.0.0.1:${server.port}/persona`;

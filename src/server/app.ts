@@ -7,12 +7,14 @@ import { admit, checkPlace } from './guard.ts';
 import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
 import { addMonitor } from './monitor-app.ts';
+import type { ScreenLibrary } from '../store/screens/screen-library.ts';
 import type { OpenMonitor } from './open-monitor.ts';
 import type { OpenRuns } from './open-runs.ts';
 import { type LogEntry, type Notes, type ServerContext, watchRequests } from './request-log.ts';
 import { registerRoutes } from './routes.ts';
 import { addRuns } from './runs-app.ts';
 import { registerRunRoutes } from './runs-routes.ts';
+import { addScreens } from './screen-app.ts';
 import type { ServerSettings } from './settings.ts';
 import { VectorResources } from './vectors.ts';
 
@@ -27,7 +29,15 @@ export type App = OpenAPIHono<{ Variables: Notes }>;
 export function createApp(
   settings: ServerSettings,
   log: (entry: LogEntry) => void,
-  { open, runs }: { readonly open: OpenMonitor | null; readonly runs: OpenRuns | null },
+  {
+    open,
+    runs,
+    screens,
+  }: {
+    readonly open: OpenMonitor | null;
+    readonly runs: OpenRuns | null;
+    readonly screens: ScreenLibrary | null;
+  },
 ): ServerApp {
   const app: App = new OpenAPIHono();
   const admission = new Admission(settings.limits);
@@ -58,6 +68,7 @@ export function createApp(
   addVectors(app, new VectorResources(settings.vectors, settings.limits));
   addMonitor(app, settings, open);
   addRuns(app, settings, runs);
+  addScreens(app, settings, screens);
   open?.monitor.metrics.registerAt(metrics.registry);
   addFacts(app, metrics);
   registerRoutes(app.openAPIRegistry);

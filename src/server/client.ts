@@ -42,7 +42,26 @@ import type {
   RunOptions,
   RunRequest,
 } from './runs-api.ts';
+import { exportPath, isError, queryOf, runPath, screenPath, serverEvents } from './client-parts.ts';
+import type {
+  HistogramQuery,
+  ScreenDetail,
+  ScreenExportQuery,
+  ScreenHistogram,
+  ScreenItem,
+  ScreenList,
+  ScreenRows,
+  ScreenRowsQuery,
+  ScreenRowText,
+} from './screen-api.ts';
 
+export type {
+  ScreenDetail,
+  ScreenHistogram,
+  ScreenItem,
+  ScreenRows,
+  ScreenRowText,
+} from './screen-api.ts';
 export type {
   RunDetail,
   RunFile,
@@ -218,6 +237,33 @@ export class PersonaClient {
     await this.ask('DELETE', `/persona/policies/${encodeURIComponent(name)}`);
   }
 
+  /** The finished screenings in the server's folders. */
+  async screens(): Promise<readonly ScreenItem[]> {
+    return (await this.ask<ScreenList>('GET', '/persona/screens')).data;
+  }
+
+  screen(id: string): Promise<ScreenDetail> {
+    return this.ask('GET', screenPath(id));
+  }
+
+  screenHistogram(id: string, query: HistogramQuery): Promise<ScreenHistogram> {
+    return this.ask('GET', `${screenPath(id)}/histogram${queryOf(query)}`);
+  }
+
+  screenRows(id: string, query: ScreenRowsQuery, signal?: AbortSignal): Promise<ScreenRows> {
+    return this.ask('GET', `${screenPath(id)}/rows${queryOf(query)}`, undefined, signal);
+  }
+
+  screenRow(id: string, row: number): Promise<ScreenRowText> {
+    return this.ask('GET', `${screenPath(id)}/rows/${row}`);
+  }
+
+  /** The JSON lines of the flagged rows, or of the others, as they come. */
+  async exportScreen(id: string, query: ScreenExportQuery): Promise<ReadableStream<Uint8Array>> {
+    const response = await this.send(exportPath(id, query), { headers: this.headers });
+    return response.body!;
+  }
+
   /** Turns and alerts as they come, for as long as the server runs; with the id of an event, from the one after it. */
   async *events(lastEventId?: string, signal?: AbortSignal): AsyncGenerator<MonitorNews> {
     const last = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
@@ -333,49 +379,4 @@ export class PersonaClient {
     if (isError(value)) throw new ServerRefusal(response.status, value.error.message, value.error.code);
     throw new ServerRefusal(response.status, response.statusText, null);
   }
-}
-
-function isError(value: unknown): value is ErrorBody {
-  const error: unknown = typeof value === 'object' && value !== null && 'error' in value ? value.error : null;
-  return typeof error === 'object' && error !== null && 'message' in error && 'code' in error;
-}
-
-interface ServerEvent {
-  readonly id?: string;
-  readonly event?: string;
-  readonly data: string;
-}
-
-/** Server-sent events, each field one line, as this server sends them. */
-async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
-  const decoder = new TextDecoder();
-  // By its reader: not every browser can walk a stream.
-  const reader = body.getReader();
-  let waiting = '';
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const events = (waiting + decoder.decode(value, { stream: true })).split('\n\n');
-      waiting = events.pop()!;
-      for (const event of events) {
-        const fields = event.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2));
-        // A line without a name is a sign of life.
-        yield { data: '', ...(Object.fromEntries(fields.filter(([name]) => name !== '')) as object) };
-      }
-    }
-  } finally {
-    await reader.cancel();
-  }
-}
-
-function runPath(id: string, rest = ''): string {
-  return `/persona/runs/${encodeURIComponent(id)}${rest}`;
-}
-
-function queryOf(query: Readonly<Record<string, unknown>>): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  const fields = given.map(([name, value]): [string, string] => [name, String(value)]);
-  const text = new URLSearchParams(fields).toString();
-  return text === '' ? '' : `?${text}`;
 }

@@ -73,7 +73,7 @@ const routes: readonly RegExp[] = [
   /^\/(?:app|assets)(?=\/|$)/,
   /^\/v1\/(?:chat\/completions|completions|activations)$/,
   /^\/v1\/models(?=\/|$)/,
-  /^\/persona\/(?:capabilities$|(?:vectors|runs)(?=\/|$))/,
+  /^\/persona\/(?:capabilities$|(?:vectors|runs|screens)(?=\/|$))/,
   /^\/persona\/(?:alerts$|events$|monitor\/summary$|(?:conversations|policies)(?=\/|$))/,
 ];
 

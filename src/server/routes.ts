@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import * as api from './api.ts';
 import { registerMonitorRoutes } from './monitor-routes.ts';
+import { registerScreenRoutes } from './screen-routes.ts';
 import { answer, json, named, token } from './route-parts.ts';
 
 /** Of a stream the schema is that of one event's data. */
@@ -38,6 +39,12 @@ export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     path: '/persona/capabilities',
     responses: answer(api.capabilities, 'What this server can'),
   });
+  registerVectorRoutes(registry);
+  registerMonitorRoutes(registry);
+  registerScreenRoutes(registry);
+}
+
+function registerVectorRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
   registry.registerPath({
     method: 'get',
     path: '/persona/vectors',
@@ -71,5 +78,4 @@ export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     request: { ...named, headers: token },
     responses: answer(api.deletedVector, 'Deleted'),
   });
-  registerMonitorRoutes(registry);
 }

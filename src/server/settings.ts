@@ -70,4 +70,6 @@ export interface ServerSettings {
   readonly monitor: MonitorSettings | null;
   /** Where commands of this package are run; null runs none. */
   readonly runs: RunSettings | null;
+  /** Folders whose screenings are shown; none shows none. */
+  readonly screens: readonly string[];
 }

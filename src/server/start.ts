@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../errors.ts';
+import { ScreenLibrary } from '../store/screens/screen-library.ts';
 import { createApp, type ServerApp } from './app.ts';
 import { openMonitor } from './open-monitor.ts';
 import { openRuns } from './open-runs.ts';
@@ -42,13 +43,14 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
     throw new UsageError(
       `Expected a token of at least ${leastToken} characters, got ${settings.token.length}; leave PERSONA_TOKEN unset to have one made.`,
     );
+  const screens = settings.screens.length === 0 ? null : await ScreenLibrary.open(settings.screens);
   const monitor = settings.monitor === null ? null : await openMonitor(settings, settings.monitor);
   const giveUp = async (error: unknown): Promise<never> => {
     await monitor?.close();
     throw error;
   };
   const runs = settings.runs === null ? null : await openRuns(settings, settings.runs).catch(giveUp);
-  const app = createApp(settings, options.log, { open: monitor, runs });
+  const app = createApp(settings, options.log, { open: monitor, runs, screens });
   const server = await listen(app, settings.limits, options).catch(async (error: unknown) => {
     await runs?.runs.close();
     return giveUp(error);

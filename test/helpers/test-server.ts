@@ -42,6 +42,7 @@ export const modelless: ServerSettings = {
   logText: false,
   monitor: null,
   runs: null,
+  screens: [],
 };
 
 /** A server over the two models that ship, with one vector, `mood`, in its folder; it listens on any free port of the loopback. */

@@ -153,6 +153,23 @@ describe('the OpenAPI document', () => {
       'delete /persona/policies/{name}',
       'get /persona/monitor/summary',
       'get /persona/events',
+      'get /persona/screens',
+      'get /persona/screens/{id}',
+      'get /persona/screens/{id}/histogram',
+      'get /persona/screens/{id}/rows',
+      'get /persona/screens/{id}/rows/{row}',
+      'get /persona/screens/{id}/export',
+      'get /persona/runs',
+      'post /persona/runs',
+      'get /persona/runs/options',
+      'get /persona/runs/events',
+      'get /persona/runs/{id}',
+      'delete /persona/runs/{id}',
+      'post /persona/runs/{id}/stop',
+      'post /persona/runs/{id}/resume',
+      'get /persona/runs/{id}/log',
+      'get /persona/runs/{id}/events',
+      'get /persona/runs/{id}/files/{path}',
     ]);
   });
 

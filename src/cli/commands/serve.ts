@@ -8,6 +8,7 @@ import { blockOption, collected, dtypeOption, duration, wholeNumber } from '../a
 import { addOptions } from '../extract-flags.ts';
 import { runFlags } from '../run-flags.ts';
 import type { Dtype } from '../../engine/model.ts';
+import type { Dashboard } from '../../server/dashboard.ts';
 import type { ApiKeys } from '../../server/keys.ts';
 import type { MonitorFlags, MonitorSettings } from '../../server/monitor-settings.ts';
 import type { RunFlags, RunSettings } from '../../server/run-settings.ts';
@@ -50,6 +51,7 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--allow-webhook <host>', 'host that webhooks may go to; may be given several times', collected)
     .option('--forward <service=url>', 'send scores to langfuse=URL or phoenix=URL', collected)
     .option('--forward-text', 'send the texts of conversations too, not numbers alone')
+    .option('--screens <dir>', 'folder of results of `persona screen`; may be given several times', collected)
     .option('--no-dashboard', 'leave out the pages at / and below /app')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
     .addOption(dtypeOption)
@@ -102,6 +104,7 @@ interface ServeFlags extends MonitorFlags, RunFlags {
   readonly rate?: number | undefined;
   readonly timeout: number;
   readonly dashboard: boolean;
+  readonly screens?: readonly string[] | undefined;
   readonly logText?: true | undefined;
   readonly json?: true | undefined;
 }
@@ -132,9 +135,7 @@ async function serveUntilStopped(
   const { version } = await packageInfo();
   const token = process.env['PERSONA_TOKEN'] ?? randomBytes(24).toString('base64url');
   const hosts = [urlHost(host), ...allowHost].map((name) => name.toLowerCase());
-  const { loadDashboard } = await import('../../server/dashboard.ts');
-  const dashboard = wanted ? await loadDashboard() : null;
-  if (wanted && dashboard === null) note('the dashboard has not been built; `npm run build` makes it');
+  const dashboard = wanted ? await findDashboard() : null;
   const server = await startServer(
     {
       models: served,
@@ -148,6 +149,7 @@ async function serveUntilStopped(
       logText: logText === true,
       monitor,
       runs,
+      screens: flags.screens ?? [],
     },
     { host, port, log },
   );
@@ -168,6 +170,13 @@ async function readRuns(flags: RunFlags, models: ReadonlyMap<string, string>): P
     models,
     onTrouble: (trouble) => log({ event: 'runs', error: trouble }),
   });
+}
+
+async function findDashboard(): Promise<Dashboard | null> {
+  const { loadDashboard } = await import('../../server/dashboard.ts');
+  const dashboard = await loadDashboard();
+  if (dashboard === null) note('the dashboard has not been built; `npm run build` makes it');
+  return dashboard;
 }
 
 /** A line of the log. */
