@@ -6,6 +6,7 @@ import { ErrorNote } from './parts/notes.tsx';
 import { SecretForm } from './parts/secret-form.tsx';
 import { Playground } from './playground/playground.tsx';
 import { Link, usePath } from './router.tsx';
+import { Runs } from './runs/runs.tsx';
 import { useTheme } from './theme.ts';
 
 interface View {
@@ -17,6 +18,7 @@ interface View {
 
 const views: readonly View[] = [
   { path: '/app/playground', name: 'Playground', show: (facts) => <Playground capabilities={facts} /> },
+  { path: '/app/runs', name: 'Runs', show: (_, rest) => <Runs rest={rest} /> },
 ];
 
 /** The view that a path leads to, and what follows its name; the first for the path of the whole. */

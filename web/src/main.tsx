@@ -10,6 +10,7 @@ import './styles/layout.css';
 import './styles/charts.css';
 import './styles/tokens-text.css';
 import './styles/playground.css';
+import './styles/runs.css';
 
 restoreTheme();
 createRoot(document.getElementById('root')!).render(

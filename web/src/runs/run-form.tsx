@@ -1,0 +1,140 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { type FormEvent, type ReactNode, useState } from 'react';
+import type { RunOptions, RunRequest } from '../../../src/server/client.ts';
+import { queries, server } from '../connection.ts';
+import { ActionTrouble } from '../parts/action-trouble.tsx';
+import { Empty, ErrorNote } from '../parts/notes.tsx';
+import { Link, navigate } from '../router.tsx';
+import { ExperimentFields } from './experiment-fields.tsx';
+import { ExtractFields } from './extract-fields.tsx';
+import { Choose } from './fields.tsx';
+
+const kinds = ['extract', 'train', 'experiment'] as const;
+type Kind = (typeof kinds)[number];
+const kindNames: Readonly<Record<Kind, string>> = {
+  extract: 'Extraction',
+  train: 'Training',
+  experiment: 'Experiment',
+};
+
+/** The form for a new run; the address says of which kind. */
+export function RunForm({ kind: asked }: { readonly kind: string }) {
+  const kind = kinds.find((one) => one === asked) ?? 'extract';
+  const options = useQuery({ queryKey: ['run-options'], queryFn: () => server().runOptions() });
+  return (
+    <div className="page run-form">
+      <p className="small">
+        <Link href="/app/runs">All runs</Link>
+      </p>
+      <h1>New run</h1>
+      <nav className="choice" aria-label="Kind of run">
+        {kinds.map((one) => (
+          <Link
+            key={one}
+            href={`/app/runs/new/${one}`}
+            {...(one === kind && { className: 'chosen', 'aria-current': 'page' as const })}
+          >
+            {kindNames[one]}
+          </Link>
+        ))}
+      </nav>
+      {options.error !== null && <ErrorNote error={options.error} onRetry={() => void options.refetch()} />}
+      {options.data === undefined && options.error === null && (
+        <p className="soft" role="status">
+          Asking the server…
+        </p>
+      )}
+      {options.data !== undefined && <Fields key={kind} kind={kind} options={options.data} />}
+    </div>
+  );
+}
+
+/** What the fields of a kind draw: themselves, and the request that they make; null while something lacks. */
+export interface KindProps {
+  readonly options: RunOptions;
+  readonly children: (request: RunRequest | null) => ReactNode;
+}
+
+function Fields({ kind, options }: { readonly kind: Kind; readonly options: RunOptions }) {
+  const start = useMutation({
+    mutationFn: (request: RunRequest) => server().startRun(request),
+    onSuccess: ({ id }) => {
+      void queries.invalidateQueries({ queryKey: ['runs'] });
+      void queries.invalidateQueries({ queryKey: ['run-options'] });
+      navigate(`/app/runs/${id}`);
+    },
+  });
+  const end = (request: RunRequest | null): ReactNode => (
+    <>
+      <button
+        type="button"
+        className="primary"
+        disabled={request === null || start.isPending}
+        onClick={() => request !== null && start.mutate(request)}
+      >
+        {start.isPending ? 'Starting…' : 'Start'}
+      </button>
+      <ActionTrouble
+        error={start.error}
+        onRetry={() => start.variables !== undefined && start.mutate(start.variables)}
+      />
+    </>
+  );
+  const stay = (event: FormEvent): void => event.preventDefault();
+  return (
+    <form className="card stack" onSubmit={stay}>
+      {kind === 'train' ? (
+        <TrainFields options={options}>{end}</TrainFields>
+      ) : options.models.length === 0 ? (
+        <NoModel />
+      ) : kind === 'extract' ? (
+        <ExtractFields options={options}>{end}</ExtractFields>
+      ) : (
+        <ExperimentFields options={options}>{end}</ExperimentFields>
+      )}
+    </form>
+  );
+}
+
+function NoModel() {
+  return (
+    <Empty title="No model is served">
+      <p>Start the server with one:</p>
+      <pre>persona serve MODEL --runs runs/served</pre>
+    </Empty>
+  );
+}
+
+function TrainFields({ options: { training }, children }: KindProps) {
+  const [file, setFile] = useState(training?.[0]?.file ?? '');
+  if (training === null || training.length === 0)
+    return (
+      <Empty title={training === null ? 'This server starts no trainings' : 'No training file'}>
+        <p>
+          {training === null
+            ? 'Start it with the folder that your training files lie in:'
+            : 'The folder has no JSON file with a model and a training_file. Put one there, such as train.json:'}
+        </p>
+        <pre>
+          {training === null
+            ? 'persona serve --runs runs/served --training FOLDER'
+            : '{ "model": "MODEL", "training_file": "rows.jsonl" }'}
+        </pre>
+      </Empty>
+    );
+  const { model } = training.find((one) => one.file === file) ?? training[0]!;
+  return (
+    <>
+      <Choose
+        label="Training file"
+        value={file}
+        values={training.map((one) => one.file)}
+        onChange={setFile}
+      />
+      <p className="soft small">
+        Trains <bdi>{model}</bdi>. Its output goes into the run, whatever output_dir says.
+      </p>
+      {children({ kind: 'train', file })}
+    </>
+  );
+}
