@@ -10,7 +10,7 @@ export const hostileText = `<img src=x onerror="document.title='hacked'">\u0007\
 export function rankOf(i: number, rows: number, t = 0): number {
   return (i * factors[t]! + rows - 1) % rows;
 }
-const factors = [7919, 104_729] as const;
+const factors = [7919, 104_729, 15_485_863] as const;
 const spread = 4;
 
 /** The difference of a rank: the quantiles of a logistic distribution around 0. */

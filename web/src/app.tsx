@@ -7,6 +7,7 @@ import { SecretForm } from './parts/secret-form.tsx';
 import { Playground } from './playground/playground.tsx';
 import { Link, usePath } from './router.tsx';
 import { Runs } from './runs/runs.tsx';
+import { ScreenView } from './screen/screen-view.tsx';
 import { useTheme } from './theme.ts';
 
 interface View {
@@ -19,6 +20,7 @@ interface View {
 const views: readonly View[] = [
   { path: '/app/playground', name: 'Playground', show: (facts) => <Playground capabilities={facts} /> },
   { path: '/app/runs', name: 'Runs', show: (_, rest) => <Runs rest={rest} /> },
+  { path: '/app/screen', name: 'Screen', show: (_, rest) => <ScreenView id={rest} /> },
 ];
 
 /** The view that a path leads to, and what follows its name; the first for the path of the whole. */

@@ -11,6 +11,7 @@ import './styles/charts.css';
 import './styles/tokens-text.css';
 import './styles/playground.css';
 import './styles/runs.css';
+import './styles/screen.css';
 
 restoreTheme();
 createRoot(document.getElementById('root')!).render(
