@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { PersonaClient, type RunItem, type RunStatus } from '../../src/server/client.ts';
 import type { RunSettings } from '../../src/server/run-settings.ts';
+import type { ServerSettings } from '../../src/server/settings.ts';
 import { startServer } from '../../src/server/start.ts';
 import { shippedModelFolder } from '../../src/store/shipped-model.ts';
 import { compiledCli } from './build.ts';
@@ -57,9 +58,13 @@ export interface RunScene {
 }
 
 /** A server without models, which can train; it ends with the test. */
-export async function serveRuns(folder: string, change: Partial<RunSettings> = {}): Promise<RunScene> {
+export async function serveRuns(
+  folder: string,
+  change: Partial<RunSettings> = {},
+  more: Partial<ServerSettings> = {},
+): Promise<RunScene> {
   const runs = await runsAt(folder, change);
-  const settings = { ...modelless, runs };
+  const settings = { ...modelless, runs, ...more };
   const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
   let closed = false;
   const close = async (): Promise<void> => {

@@ -65,34 +65,35 @@ function Fields({ kind, options }: { readonly kind: Kind; readonly options: RunO
     },
   });
   const end = (request: RunRequest | null): ReactNode => (
+    <button
+      type="button"
+      className="primary"
+      disabled={request === null || start.isPending}
+      onClick={() => request !== null && start.mutate(request)}
+    >
+      {start.isPending ? 'Starting…' : 'Start'}
+    </button>
+  );
+  const stay = (event: FormEvent): void => event.preventDefault();
+  return (
     <>
-      <button
-        type="button"
-        className="primary"
-        disabled={request === null || start.isPending}
-        onClick={() => request !== null && start.mutate(request)}
-      >
-        {start.isPending ? 'Starting…' : 'Start'}
-      </button>
+      <form className="card stack" onSubmit={stay}>
+        {kind === 'train' ? (
+          <TrainFields options={options}>{end}</TrainFields>
+        ) : options.models.length === 0 ? (
+          <NoModel />
+        ) : kind === 'extract' ? (
+          <ExtractFields options={options}>{end}</ExtractFields>
+        ) : (
+          <ExperimentFields options={options}>{end}</ExperimentFields>
+        )}
+      </form>
+      {/* It may ask for the token by a form of its own, and forms have no forms in them. */}
       <ActionTrouble
         error={start.error}
         onRetry={() => start.variables !== undefined && start.mutate(start.variables)}
       />
     </>
-  );
-  const stay = (event: FormEvent): void => event.preventDefault();
-  return (
-    <form className="card stack" onSubmit={stay}>
-      {kind === 'train' ? (
-        <TrainFields options={options}>{end}</TrainFields>
-      ) : options.models.length === 0 ? (
-        <NoModel />
-      ) : kind === 'extract' ? (
-        <ExtractFields options={options}>{end}</ExtractFields>
-      ) : (
-        <ExperimentFields options={options}>{end}</ExperimentFields>
-      )}
-    </form>
   );
 }
 
