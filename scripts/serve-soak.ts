@@ -7,8 +7,9 @@
  * `share`: tokens a second of so many clients that each ask for a stream, and then the next, beside the same rows in one call
  * of `generate`, in turns (or one side alone: `--sides`); the medians. No two rows have the same prompt. `health`: how long `/healthz` takes while 16 replies
  * run. `soak`: streams come all the time, half of them steered, a quarter of them aborted at random; every one that ends must
- * be its solo run, and afterwards places and memory must be free. Prints one line of JSON a part; exit code 1 where a promise
- * is broken. Prompts are questions of the model's traits, or random tokens where it has no tokenizer.
+ * be its solo run, and afterwards places and memory must be free: what lives in the server's threads once they have collected their
+ * garbage is at most 8 MB more than after ten such seconds at the start, and the process half as large again. Prints one line of
+ * JSON a part; exit code 1 where a promise is broken. Prompts are questions of the model's traits, or random tokens where it has no tokenizer.
  */
 
 import { spawn } from 'node:child_process';
@@ -81,16 +82,20 @@ if (!compares) await model.close();
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const precision = dtype === undefined ? [] : ['--dtype', dtype];
 const child = spawn(process.execPath, [cli, 'serve', folder, '--port', '0', '--json', ...precision], {
-  stdio: ['ignore', 'pipe', 'ignore'],
+  stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+  env: {
+    ...process.env,
+    NODE_OPTIONS: `--expose-gc --import ${new URL('serve-memory.mjs', import.meta.url).href}`,
+  },
 });
 process.once('exit', () => child.kill());
-const first = (await child.stdout[Symbol.asyncIterator]().next()) as { value: Buffer };
+const first = (await child.stdout![Symbol.asyncIterator]().next()) as { value: Buffer };
 const { port } = new URL((JSON.parse(String(first.value)) as { url: string }).url);
 await play(scenes[0]!, null);
 let broken = false;
 if (parts.includes('share')) await measureShare(model);
 if (parts.includes('health')) await measureHealth();
-if (parts.includes('soak')) for (let i = 0; i < Number(values.soaks); i++) await soak();
+if (parts.includes('soak')) await measureSoaks();
 child.kill('SIGINT');
 await new Promise((resolve) => child.once('exit', resolve));
 process.exitCode = broken ? 1 : 0;
@@ -169,9 +174,7 @@ async function offlineRate(alone: LanguageModel, count: number): Promise<Rate> {
 }
 
 async function servedRate(): Promise<Rate> {
-  // The server has closed those that had nothing to do while the other side was measured.
-  agent.destroy();
-  agent = new Agent({ keepAlive: true });
+  renewConnections();
   const tokensBefore = await metric('persona_tokens_total{kind="reply"}');
   const [begin, before] = [performance.now(), processorSeconds()];
   await Promise.all(
@@ -220,10 +223,36 @@ async function measureHealth(): Promise<void> {
   broken ||= at(0.99) >= 50;
 }
 
-async function soak(): Promise<void> {
-  const before = await metric('persona_resident_bytes');
+/** What a server holds, in bytes, when its threads have collected their garbage. */
+interface Memory {
+  /** In use, of all threads. */
+  readonly live: number;
+  readonly threads: number;
+  /** Of the process, with what its allocators keep. */
+  readonly resident: number;
+}
+
+async function measureSoaks(): Promise<void> {
+  // Threads, sessions and code have their size once all has run: the start level.
+  await soak(10);
+  const start = await memory();
+  for (let i = 0; i < Number(values.soaks); i++) {
+    const counts = await soak(seconds);
+    const replies = await metric('persona_replies');
+    const busy = await metric('persona_resident_bytes');
+    const end = await memory();
+    const megabytes = { live: [start.live, end.live], resident: [start.resident, busy, end.resident] };
+    const inMB = Object.entries(megabytes).map(([name, some]) => [name, some.map((one) => round(one / 1e6))]);
+    print({ part: 'soak', seconds, ...counts, replies, threads: end.threads, ...Object.fromEntries(inMB) });
+    broken ||= counts.different > 0 || counts.ended === 0 || replies !== 0 || end.threads < 2;
+    broken ||= end.live > start.live + 8e6 || end.resident > 1.5 * start.resident;
+  }
+}
+
+async function soak(length: number): Promise<{ ended: number; aborted: number; different: number }> {
+  renewConnections();
   const counts = { ended: 0, aborted: 0, different: 0 };
-  const until = performance.now() + seconds * 1000;
+  const until = performance.now() + length * 1000;
   await Promise.all(
     Array.from({ length: streams }, async () => {
       while (performance.now() < until) {
@@ -236,9 +265,25 @@ async function soak(): Promise<void> {
     }),
   );
   await sleep(3000);
-  const [replies, after] = [await metric('persona_replies'), await metric('persona_resident_bytes')];
-  print({ part: 'soak', seconds, ...counts, replies, residentMB: [before / 1e6, after / 1e6] });
-  broken ||= counts.different > 0 || counts.ended === 0 || replies !== 0;
+  return counts;
+}
+
+async function memory(): Promise<Memory> {
+  const answer = new Promise<Memory>((resolve) =>
+    child.once('message', (found) => resolve(found as unknown as Memory)),
+  );
+  child.send('collect');
+  return answer;
+}
+
+/** The server closes those that have had nothing to do for a while. */
+function renewConnections(): void {
+  agent.destroy();
+  agent = new Agent({ keepAlive: true });
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
 }
 
 /** The text of one stream; null where it was aborted, which is after so many bytes. */

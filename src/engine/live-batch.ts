@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts';
 import { availableMemory } from '../util/memory.ts';
 import { cacheShare, defaultBatchRows, rowBytes } from './cache-room.ts';
 import { EditFeeds } from './edit-feeds.ts';
@@ -280,8 +281,10 @@ export class LiveBatch {
     const rows = seats.map(({ row }) => row);
     const drawn = await this.sampler!.draw(rows, logits, this.runtime.config.vocabSize);
     seats.forEach(({ row, call }, i) => {
+      const token = drawn[i] ?? null;
       try {
-        row.advance(drawn[i] ?? null);
+        if (token instanceof EngineError) call.fail(row.notFinite(token));
+        else row.advance(token);
       } catch (error) {
         // What listens to a row is its caller's.
         call.fail(error);

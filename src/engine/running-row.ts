@@ -1,3 +1,4 @@
+import { type EngineError, UsageError } from '../errors.ts';
 import type { StreamDecoder } from '../model/decode-stream.ts';
 import type { ThoughtTracker } from '../model/thinking.ts';
 import { joined } from '../util/joined.ts';
@@ -171,6 +172,15 @@ export class RunningRow implements PrefillRow {
     // A token's residual exists once it is fed, so a captured row is fed once more at its limit.
     else if (this.ids.length === this.settings.maxTokens && !this.settings.capturing)
       this.finished = 'length';
+  }
+
+  /** What its caller is told where its logits are not numbers: that its own steering has done it, where it has one. */
+  notFinite(error: EngineError): Error {
+    if (this.planKey === 0) return error;
+    return new UsageError(
+      `row ${this.index + 1}: expected interventions under which the model's logits stay finite, got too strong ones; use less.`,
+      { cause: error },
+    );
   }
 
   result(): Generated {

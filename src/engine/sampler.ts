@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts';
 import { largestLogits, type LogitSummary, logNormaliser, mostLikely, type Odds } from './logit-summary.ts';
 import type { LogitReader } from './logit-reader.ts';
 import type { DrawnToken, RunningRow } from './running-row.ts';
@@ -6,6 +7,9 @@ import type { TokenLogprobs } from './types.ts';
 
 /** Rows whose exponentials are taken at once: of a large vocabulary, what a processor's cache holds. */
 const rowsAtOnce = 16;
+
+/** What came of a row's draw. */
+type Drawn = DrawnToken | EngineError | null;
 
 /** Draws the next tokens of rows from their logits, each as its own options say. */
 export class Sampler {
@@ -18,15 +22,12 @@ export class Sampler {
   }
 
   /**
-   * One token for each of `rows`, null for those that want none.
+   * One token for each of `rows`, null for those that want none, and the error of those whose logits are not numbers: others
+   * go on without them.
    * @param logits `[rows, vocabulary]`, or with more rows behind them that are not read
    */
-  async draw(
-    rows: readonly RunningRow[],
-    logits: Float32Array,
-    vocabSize: number,
-  ): Promise<(DrawnToken | null)[]> {
-    const drawn: (DrawnToken | null)[] = [];
+  async draw(rows: readonly RunningRow[], logits: Float32Array, vocabSize: number): Promise<Drawn[]> {
+    const drawn: Drawn[] = [];
     for (let first = 0; first < rows.length; first += rowsAtOnce) {
       const some = rows.slice(first, first + rowsAtOnce);
       const own = logits.subarray(first * vocabSize, (first + some.length) * vocabSize);
@@ -35,7 +36,7 @@ export class Sampler {
     return drawn;
   }
 
-  private async drawSome(rows: readonly RunningRow[], logits: Float32Array): Promise<(DrawnToken | null)[]> {
+  private async drawSome(rows: readonly RunningRow[], logits: Float32Array): Promise<Drawn[]> {
     let summaries = await this.reader.summaries(logits);
     const temperatures = rows.map(({ sampling }) => sampling.temperature || 1);
     const sampled = rows.some(({ sampling }) => sampling.temperature > 0);
@@ -59,15 +60,9 @@ export class Sampler {
       odds = null;
     }
     if (sampled) odds ??= await this.odds(logits, summaries, temperatures);
-    const ids = rows.map((row, i) => {
-      const summary = summaries[i] as LogitSummary;
-      if (!row.wantsToken) return null;
-      return row.sampling.temperature === 0
-        ? bestToken(summary)
-        : sampleToken(summary, odds![i] as Odds, row.sampling, row.random);
-    });
+    const ids = rows.map((row, i) => (row.wantsToken ? pick(row, summaries[i]!, odds?.[i] ?? null) : null));
     for (const restore of undo) restore();
-    return ids.map((id, i) => (id === null ? null : { id, report: reporters?.[i]?.(id) ?? null }));
+    return ids.map((id, i) => (typeof id === 'number' ? { id, report: reporters?.[i]?.(id) ?? null } : id));
   }
 
   private odds(
@@ -77,6 +72,18 @@ export class Sampler {
   ): Promise<Odds[]> {
     this.room ??= this.reader.makeRoom(rowsAtOnce);
     return this.reader.odds(logits, summaries, temperatures, this.room);
+  }
+}
+
+/** The id of a row's next token. */
+function pick(row: RunningRow, summary: LogitSummary, odds: Odds | null): number | EngineError {
+  try {
+    return odds === null || row.sampling.temperature === 0
+      ? bestToken(summary)
+      : sampleToken(summary, odds, row.sampling, row.random);
+  } catch (error) {
+    if (error instanceof EngineError) return error;
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { copyModel } from '../../test/helpers/broken-model.ts';
@@ -22,6 +22,18 @@ it('says nothing where there is none, and what is in it otherwise', async () => 
   expect(await readModelNote(folder)).toEqual({ traitSet: null, steering: {} });
   await writeFile(join(folder, 'persona.json'), JSON.stringify(note));
   expect(await readModelNote(folder)).toEqual({ traitSet: 'stories', steering: note.steering });
+});
+
+it('is read again once its file has changed, and not before', async () => {
+  const folder = await temporaryFolder();
+  const file = join(folder, 'persona.json');
+  await writeFile(file, JSON.stringify(note));
+  const first = await readModelNote(folder);
+  expect(await readModelNote(folder)).toBe(first);
+  await writeFile(file, JSON.stringify({ trait_set: 'other stories' }));
+  expect(await readModelNote(folder)).toEqual({ traitSet: 'other stories', steering: {} });
+  await rm(file);
+  expect(await readModelNote(folder)).toEqual({ traitSet: null, steering: {} });
 });
 
 it('refuses one that it does not understand, by the name of the field', async () => {

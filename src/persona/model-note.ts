@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Pooling, type Positions, poolings } from '../engine/types.ts';
 import { UsageError } from '../errors.ts';
 import { readJsonObject } from '../model/json-text.ts';
-import { pathKind } from '../model/read-bytes.ts';
+import { fileState } from '../store/file-state.ts';
 import { describeIssues } from '../store/schema.ts';
 import { type StrengthUnit, strengthUnits } from './strength.ts';
 
@@ -40,14 +40,26 @@ const noteSchema = z.object({
     .optional(),
 });
 
+/** What was read of each file, and the state that the file was in: a server asks for it with every request. */
+const known = new Map<string, { readonly state: string; readonly note: ModelNote }>();
+
 /**
- * Reads the note of a model's folder; an empty one where there is none.
+ * Reads the note of a model's folder; an empty one where there is none. A file is read again once it has changed.
  *
  * @throws ParseError or UsageError when the file is there and cannot be understood.
  */
 export async function readModelNote(modelFolder: string | undefined): Promise<ModelNote> {
   const file = modelFolder === undefined ? null : join(modelFolder, NAME);
-  if (file === null || (await pathKind(file)) !== 'file') return { traitSet: null, steering: {} };
+  const state = file === null ? null : await fileState(file);
+  if (file === null || state === null) return { traitSet: null, steering: {} };
+  const before = known.get(file);
+  if (before?.state === state) return before.note;
+  const note = await readNote(file);
+  known.set(file, { state, note });
+  return note;
+}
+
+async function readNote(file: string): Promise<ModelNote> {
   const parsed = noteSchema.safeParse(await readJsonObject(file, MAX_BYTES));
   if (parsed.success)
     return { traitSet: parsed.data.trait_set ?? null, steering: parsed.data.steering ?? {} };

@@ -1,5 +1,4 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import { Admission } from './admission.ts';
 import { answerDashboard, type Dashboard, isDashboardPath } from './dashboard.ts';
 import { HttpFailure, toFailure } from './failure.ts';
@@ -97,18 +96,11 @@ function addressOf(c: ServerContext): string {
 }
 
 function addProtocol(app: App, handlers: Handlers): void {
-  const { bodyBytes } = handlers.limits;
-  const json = bodyLimit({
-    maxSize: bodyBytes,
-    onError: () => {
-      throw new HttpFailure(413, `expected a body of at most ${bodyBytes} bytes, got more`);
-    },
-  });
   app.get('/v1/models', (c) => c.json(handlers.models()));
   app.get('/v1/models/:id{.+}', (c) => c.json(handlers.model(c.req.param('id'))));
-  app.post('/v1/chat/completions', json, (c) => handlers.chat(c));
-  app.post('/v1/completions', json, (c) => handlers.completions(c));
-  app.post('/v1/activations', json, (c) => handlers.activations(c));
+  app.post('/v1/chat/completions', (c) => handlers.chat(c));
+  app.post('/v1/completions', (c) => handlers.completions(c));
+  app.post('/v1/activations', (c) => handlers.activations(c));
   app.get('/persona/capabilities', async (c) => c.json(await handlers.capabilities()));
 }
 

@@ -171,6 +171,6 @@ export class Handlers {
   }
 
   private body<T>(c: ServerContext, schema: z.ZodType<T>): Promise<T> {
-    return readBody(c, schema, this.settings.logText);
+    return readBody(c, schema, this.settings);
   }
 }

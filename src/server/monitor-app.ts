@@ -1,4 +1,3 @@
-import { bodyLimit } from 'hono/body-limit';
 import type { App } from './app.ts';
 import { readBody, readQuery } from './body.ts';
 import { HttpFailure } from './failure.ts';
@@ -46,9 +45,8 @@ export function addMonitor(
   );
   app.get('/persona/events', (c) => monitor.events.listen(c.req.header('last-event-id') ?? null));
   app.get('/persona/policies', (c) => c.json({ data: policies.list(), next_cursor: null }));
-  const json = bodyLimit({ maxSize: limits.bodyBytes });
-  app.put(policyPath, json, async (c) => {
-    const body = await readBody(c, api.policyRequest, logText);
+  app.put(policyPath, async (c) => {
+    const body = await readBody(c, api.policyRequest, { limits, logText });
     return c.json(await policies.put(checkedName(c.req.param('name')), body));
   });
   app.delete(policyPath, async (c) => {

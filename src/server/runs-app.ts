@@ -35,7 +35,10 @@ export function addRuns(
   const { runs, events } = open;
   const json = bodyLimit({ maxSize: limits.bodyBytes });
   app.get(root, (c) => c.json(runs.list()));
-  app.post(root, json, async (c) => c.json(await runs.start(await readBody(c, api.runRequest, logText))));
+  app.post(root, async (c) => {
+    const body = await readBody(c, api.runRequest, { limits, logText });
+    return c.json(await runs.start(body));
+  });
   app.get(`${root}/options`, async (c) => c.json(await runOptions(runs.scene)));
   app.get(`${root}/events`, () => events.all());
   app.get(one, async (c) => c.json(await runs.detail(c.req.param('id'))));

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -6,6 +6,7 @@ import { openFile, type OpenFile, readExactly, readSmallFile } from '../model/re
 import type { SafetensorsOutline } from '../model/safetensors-writer.ts';
 import { sha256 } from '../util/hash.ts';
 import { isTemporary, writeJson } from './files.ts';
+import { fileState } from './file-state.ts';
 import { describeIssues } from './schema.ts';
 
 /** Bytes inside the cache's file. */
@@ -135,13 +136,6 @@ async function noteVerified(path: string, manifest: Uint8Array, file: string): P
 
 function unusable(problem: string): WeightCacheState {
   return { state: 'unusable', problem };
-}
-
-/** What of a file changes with any write to it; null where there is none. */
-async function fileState(path: string): Promise<string | null> {
-  const found = await stat(path, { bigint: true }).catch(() => null);
-  if (found === null || !found.isFile()) return null;
-  return [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
 }
 
 async function hasLeftovers(folder: string): Promise<boolean> {

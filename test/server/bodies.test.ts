@@ -143,6 +143,22 @@ describe('bodies', () => {
     expect(await ask('/v1/completions', body)).toBe(400);
   });
 
+  it('that steer beyond what numbers hold are refused with the reason', async () => {
+    const ones = Array.from({ length: 64 }, () => 1);
+    const [up, down] = [ones, ones.map((one, i) => (i % 2 === 0 ? one : -one))];
+    const steer = [
+      { vector: up, layer: 2, coef: 3e38 },
+      { vector: down, layer: 2, coef: -3e38 },
+    ];
+    const answer = await fetch(`${server.url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...story, max_tokens: 5, persona: { steer } }),
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('too strong') } });
+  });
+
   it('with half a character are taken', async () => {
     expect(
       await ask('/v1/completions', JSON.stringify({ ...story, prompt: 'One \ud83d', stop: '\udc00' })),
