@@ -21,7 +21,7 @@ export function ExperimentFields({ options, children }: KindProps) {
   const [name, setName] = useState<Name>(experiments[0]!);
   const [modelId, setModel] = useState(models[0]!.id);
   const { traits } = models.find(({ id }) => id === modelId) ?? models[0]!;
-  const [chosen, setTrait] = useState(traits[0] ?? '');
+  const [chosen, setTrait] = useState(traits.find((one) => vectors.includes(one)) ?? traits[0] ?? '');
   const trait = traits.includes(chosen) ? chosen : (traits[0] ?? '');
   const [asked, setVector] = useState('');
   const vector = [asked, trait].find((one) => vectors.includes(one)) ?? vectors[0] ?? '';

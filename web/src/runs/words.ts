@@ -37,7 +37,7 @@ export function lengthOf({ started, ended }: RunItem, now: number): string {
     0,
     Math.round(((ended === null ? now : Date.parse(ended)) - Date.parse(started)) / 1000),
   );
-  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 60) return `${seconds}\u00a0s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }

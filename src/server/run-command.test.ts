@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { commandsOf } from './run-command.ts';
+import type { RunRequest } from './runs-api.ts';
+import type { ServedModel } from './settings.ts';
+
+const model = { id: 'small', model: { precision: 'int8-block32' } } as ServedModel;
+const place = {
+  models: [model],
+  names: new Map([['small', 'owner/small@main']]),
+  folder: 'runs/r1',
+  vectors: 'vectors',
+  trainingFile: 'configs/train.json',
+};
+const argsOf = (request: RunRequest): (readonly string[])[] =>
+  commandsOf(request, place).map(({ args }) => args);
+
+describe('the commands of a run', () => {
+  it('name the model as the server was given it, in the precision that it is served in', () => {
+    expect(argsOf({ kind: 'extract', model: 'small', trait: 'evil', judge: 'openai:judge' })).toEqual([
+      ['extract', 'owner/small@main', 'evil', '--out=runs/r1/output', '--judge=openai:judge', '--dtype=int8'],
+    ]);
+  });
+
+  it('take a training file, whose output goes into the run', () => {
+    expect(argsOf({ kind: 'train', file: 'train.json' })).toEqual([
+      ['train', 'configs/train.json', '--output', 'runs/r1/output'],
+    ]);
+  });
+
+  it('have a trait that is only described written first, and once', () => {
+    const description = `$(rm -rf /) --force "quoted"\n'; echo`;
+    const trait = { name: 'mean', description };
+    const [first, second] = commandsOf(
+      { kind: 'extract', model: 'small', trait, judge: 'openai:writer' },
+      place,
+    );
+    expect(first).toEqual({
+      args: [
+        'trait',
+        'new',
+        'mean',
+        `--description=${description}`,
+        '--with=openai:writer',
+        '--out=runs/r1/mean.json',
+      ],
+      makes: 'runs/r1/mean.json',
+    });
+    expect(second!.args.slice(0, 3)).toEqual(['extract', 'owner/small@main', 'runs/r1/mean.json']);
+  });
+
+  it('give a trait and its vector to the experiments of one trait alone', () => {
+    const named = { kind: 'experiment', model: 'small', trait: 'evil', vector: 'evil-2' } as const;
+    const traitFlags = ['--trait=evil', '--vector=evil-2', '--vectors=vectors'];
+    expect(argsOf({ ...named, name: 'steering' })[0]).toEqual([
+      'experiment',
+      'steering',
+      'owner/small@main',
+      '--out=runs/r1/output',
+      ...traitFlags,
+      '--dtype=int8',
+    ]);
+    expect(argsOf({ ...named, name: 'screening', quick: true })[0]).toEqual([
+      'experiment',
+      'screening',
+      'owner/small@main',
+      '--out=runs/r1/output',
+      '--quick',
+    ]);
+    expect(argsOf({ ...named, name: 'reproduce' })[0]!.slice(0, 2)).toEqual([
+      'reproduce',
+      'owner/small@main',
+    ]);
+  });
+});
