@@ -174,7 +174,7 @@ const TableRow = memo(function TableRow({
         {isFlagged && <span className="unseen">, flagged</span>}
       </span>
       <span role="gridcell" className="percentile">
-        {score === undefined ? '' : number(score.percentile)}
+        {score === undefined ? '' : score.percentile.toFixed(1)}
       </span>
       {judged && (
         <span role="gridcell" className="judge">

@@ -105,8 +105,10 @@ export class TallScroll {
   #goTo(offset: number): void {
     const [{ box }, span] = [this.#elements, this.#span];
     const list = Math.max(0, Math.min(span.list, offset));
-    box.scrollTop = toElement(list, span);
-    this.#moveTo(list, box.scrollTop);
+    // Whole, so that it need not be read back, which would have the browser lay out the page at once.
+    const element = Math.round(toElement(list, span));
+    box.scrollTop = element;
+    this.#moveTo(list, element);
   }
 
   #moveTo(list: number, element: number): void {

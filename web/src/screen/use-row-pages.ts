@@ -46,15 +46,18 @@ export function useRowPages(
   readonly retry: () => void;
 } {
   const { token } = useSecrets();
+  const { threshold, ...rest } = choice;
+  // All rows are the same ones, wherever the threshold lies.
+  const asked = choice.show === 'all' ? rest : { ...rest, threshold };
   const from = Math.floor(first / pageLength);
   const to = Math.max(from, Math.floor((last - 1) / pageLength));
   const settled = useSettled(`${from}-${to}`, 60);
   const pages = Array.from({ length: to - from + 1 }, (_, i) => from + i);
   const results = useQueries({
     queries: pages.map((page) => ({
-      queryKey: ['screen-rows', id, choice, page, token],
+      queryKey: ['screen-rows', id, asked, page, token],
       queryFn: ({ signal }: { readonly signal: AbortSignal }) =>
-        server().screenRows(id, { ...choice, offset: page * pageLength, limit: pageLength }, signal),
+        server().screenRows(id, { ...asked, offset: page * pageLength, limit: pageLength }, signal),
       enabled: settled === `${from}-${to}` && last > first,
       staleTime: Infinity,
       gcTime: 60_000,
