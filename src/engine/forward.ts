@@ -179,6 +179,7 @@ async function runBatch(
     rows: batch,
     positions,
     cache: cache.view(0, batch.length),
+    afterwards: 'nothing',
     pool: poolWeights(runtime, batch, positions, options),
     queries: positionIndex(batch.map((row) => row.queries)),
     tokens: options.tokens === true ? positionIndex(batch.map(allPositions)) : noPositions,

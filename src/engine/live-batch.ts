@@ -88,7 +88,7 @@ export class LiveBatch {
     try {
       this.sampler = new Sampler(await this.runtime.logitReader());
       for (;;) {
-        this.leave();
+        await this.leave();
         const joining = this.toJoin();
         if (this.isWorthwhile(joining)) await this.join(joining);
         else if (this.running.length > 0) await this.decode();
@@ -100,6 +100,7 @@ export class LiveBatch {
       for (const call of this.calls.splice(0)) call.fail(error);
       this.running.length = 0;
     } finally {
+      this.dropCache();
       this.slots = null;
       this.sampler = null;
       this.standing = null;
@@ -163,6 +164,7 @@ export class LiveBatch {
 
   /** Runs the prompts of rows that join, each different one once, and draws their first tokens. */
   private async join(joining: readonly Seat[]): Promise<void> {
+    await this.fetchCache();
     const slots = this.makeRoom(joining);
     const first = this.running.length;
     const leaders = new Map<string, Seat>();
@@ -190,6 +192,7 @@ export class LiveBatch {
       slots.logits.set(logits, i * this.runtime.config.vocabSize);
       this.running.push(seat);
     }
+    await this.fetchCache();
     this.standing = null;
     await this.advance(this.running.slice(first), slots);
   }
@@ -257,6 +260,7 @@ export class LiveBatch {
       rows: fed.map((token) => ({ tokens: [token] })),
       positions: 1,
       cache: views,
+      afterwards: 'device',
       pool: { readings: 0, weights: new Float32Array(0) },
       queries: only,
       tokens: pooling ? only : noPositions,
@@ -290,6 +294,15 @@ export class LiveBatch {
         call.fail(error);
       }
     });
+  }
+
+  /** Brings what decoding has left on a device into the slots, before they are moved or others are run. */
+  private async fetchCache(): Promise<void> {
+    if (this.standing !== null) await this.runtime.fetchCache(this.standing.views);
+  }
+
+  private dropCache(): void {
+    if (this.standing !== null) this.runtime.dropCache(this.standing.views);
   }
 
   private stand({ cache }: Slots): Standing {
@@ -327,8 +340,11 @@ export class LiveBatch {
   }
 
   /** Hands out what is done, frees its places and closes the gaps, and lets calls go that are at their end. */
-  private leave(): void {
+  private async leave(): Promise<void> {
     this.giveResults();
+    const staying = this.running.filter((seat) => !seat.given && !seat.call.stopped).length;
+    if (staying === 0) this.dropCache();
+    else if (staying < this.running.length) await this.fetchCache();
     for (let place = this.running.length - 1; place >= 0; place--) {
       const seat = this.running[place]!;
       if (!seat.given && !seat.call.stopped) continue;

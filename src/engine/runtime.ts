@@ -3,6 +3,8 @@ import { EngineError } from '../errors.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { Device } from './device-name.ts';
+import { DeviceCache, keepsCache } from './device-cache.ts';
+import { checkAttention, PLAIN_POSITIONS } from './device-check.ts';
 import { leastDirections } from './device.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type ThinkTokens, thinkTokensOf } from '../model/thinking.ts';
@@ -15,7 +17,7 @@ import { LogitReader } from './logit-reader.ts';
 import { adapterChunks, neutralChunk } from './adapter-chunks.ts';
 import type { QuantisedOrPlainSource, WeightRecipe } from './quantised-weights.ts';
 import { ProbeFeeds } from './probe-feeds.ts';
-import { floatData, openSession, runInto } from './session.ts';
+import { floatData, openSession, runInto, runSession } from './session.ts';
 import type { Probe } from './types.ts';
 import { buildTransformer, type GraphRoom, names, narrow, rotatesInside } from './transformer.ts';
 
@@ -71,6 +73,11 @@ export interface Step {
   readonly adapter: Adapter | undefined;
   /** What the rows are projected on; default: nothing. */
   readonly probes?: ProbeFeeds;
+  /**
+   * What becomes of the keys and values on a device that can keep them: they come to memory (the default), stay there until
+   * `fetchCache` or `dropCache`, or are let go. The processor's are in memory in any case.
+   */
+  readonly afterwards?: 'memory' | 'device' | 'nothing';
   /** Where the logits are to be written, at least `[batch, query, vocabulary]` long; default: memory of their own. */
   readonly logits?: Float32Array;
 }
@@ -114,6 +121,9 @@ export class Runtime {
   private room: GraphRoom;
   private session: InferenceSession | null = null;
   private reader: Promise<LogitReader> | null = null;
+  private deviceChecked: Promise<void> | null = null;
+  /** Null where keys and values lie in memory always. */
+  private readonly deviceCache: DeviceCache | null;
   /** Calls run one after the other: the session is shared, and may be rebuilt between two steps. */
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -121,9 +131,11 @@ export class Runtime {
     this.config = checkpoint.config;
     this.weights = weights;
     // The kernel for blocks of 128 takes token rows in pairs, and sums a lone one in another order.
-    this.batchMultiple = recipe?.blockSize === 128 ? 2 : 1;
+    this.batchMultiple = recipe?.blockSize === 128 && (options.device ?? 'cpu') === 'cpu' ? 2 : 1;
     this.weighsInBlocks = recipe !== null;
     this.options = options;
+    const { device = 'cpu' } = options;
+    this.deviceCache = keepsCache(device) ? new DeviceCache(checkpoint.config, device) : null;
     const { tokenizer } = checkpoint;
     this.endsSentence = tokenizer === null ? null : (id) => tokenizer.endsSentence(id);
     this.thinkTokens = thinkTokensOf(tokenizer);
@@ -155,6 +167,19 @@ export class Runtime {
     return turn;
   }
 
+  /** Brings keys and values of a step that kept them on the device into its cache's memory, where slots are moved and read. */
+  async fetchCache(views: readonly BlockCache[]): Promise<void> {
+    if (this.deviceCache === null) return;
+    const turn = this.queue.then(() => this.deviceCache?.fetch(views));
+    this.queue = turn.catch(() => undefined);
+    await turn;
+  }
+
+  /** Lets go of them instead, where nobody will read them again. */
+  dropCache(views: readonly BlockCache[]): void {
+    this.deviceCache?.drop(views);
+  }
+
   /** What reads logits for those who draw tokens from them; closed with the model. */
   async logitReader(): Promise<LogitReader> {
     if (this.session === null) throw closed();
@@ -167,6 +192,7 @@ export class Runtime {
     const { session, reader } = this;
     this.session = null;
     this.reader = null;
+    await this.deviceCache?.close();
     await session?.release();
     await (await reader)?.close();
   }
@@ -175,6 +201,7 @@ export class Runtime {
     const adapters = step.adapter !== undefined;
     await this.makeRoom({ stages: step.stages, adapters, norms: step.edits.keepsNorm });
     if (this.session === null) throw closed();
+    await this.checkDevice(step);
     const { positions } = step;
     const probes = step.probes ?? ProbeFeeds.of(this.config, step.rows.map(nothing));
     const feeds: Record<string, Tensor> = {
@@ -196,19 +223,45 @@ export class Runtime {
       [names.logits]: results.logits,
       [names.projections]: results.projections,
     };
+    const past = this.deviceCache?.past(step.cache) ?? step.cache;
     step.cache.forEach((block, i) => {
       for (const part of ['key', 'value'] as const) {
-        feeds[names.past(i, part)] = block[part];
+        feeds[names.past(i, part)] = past[i]![part];
         outputs[names.present(i, part)] = block[part];
       }
     });
-    await runInto(this.session, feeds, outputs);
+    if (this.deviceCache === null) await runInto(this.session, feeds, outputs);
+    else await this.runOnDevice(this.session, this.deviceCache, step, { feeds, outputs });
     return {
       taps: floatData(results.taps),
       tokens: floatData(results.tokens),
       logits: floatData(results.logits),
       projections: floatData(results.projections),
     };
+  }
+
+  /** Before the first step with room for more positions than every driver computes rightly. */
+  private async checkDevice({ cache }: Step): Promise<void> {
+    const { device = 'cpu' } = this.options;
+    const reach = cache[0]!.key.dims[2]!;
+    if (device === 'cpu' || reach <= PLAIN_POSITIONS) return;
+    await (this.deviceChecked ??= checkAttention(device, this.config));
+  }
+
+  /** A step whose keys and values stay on the device; the binding then hands all results over, and writes into no memory. */
+  private async runOnDevice(
+    session: InferenceSession,
+    cache: DeviceCache,
+    { cache: views, afterwards = 'memory' }: Step,
+    { feeds, outputs }: Readonly<Record<'feeds' | 'outputs', Record<string, Tensor>>>,
+  ): Promise<void> {
+    const wanted = Object.fromEntries(Object.keys(outputs).map((name) => [name, null]));
+    const results = await runSession(session, feeds, wanted);
+    for (const name of [names.taps, names.tokens, names.logits, names.projections])
+      floatData(outputs[name]).set(floatData(results[name]));
+    cache.hold(views, results);
+    if (afterwards === 'memory') await cache.fetch(views);
+    if (afterwards === 'nothing') cache.drop(views);
   }
 
   /** Room for what a step gives; see `StepResult`. */
@@ -281,6 +334,7 @@ export class Runtime {
     const { stages, adapters, norms } = this.room;
     if (wider.stages === stages && wider.adapters === adapters && wider.norms === norms) return;
     this.room = wider;
+    await this.deviceCache?.fetchAll();
     // Released first: two sessions would hold the weights twice.
     await this.session.release();
     this.session = await this.createSession();
@@ -290,8 +344,14 @@ export class Runtime {
     const graph = buildTransformer(this.config, this.weights, this.room, this.context);
     // Weights in blocks are packed for one pass too: their products are far slower without.
     const packed = this.weighsInBlocks || this.options.purpose !== 'one-pass';
-    const { device } = this.options;
-    return openSession(graph, { threads: this.threads(), packed, into: true, ...(device && { device }) });
+    const { device = 'cpu' } = this.options;
+    const settings = { threads: this.threads(), packed, into: true, device };
+    if (this.deviceCache === null) return openSession(graph, settings);
+    const places = graph.outputs.map(({ name }) => [name, isPresent(name) ? 'gpu-buffer' : 'cpu'] as const);
+    return openSession(graph, {
+      ...settings,
+      options: { preferredOutputLocation: Object.fromEntries(places) },
+    });
   }
 
   /**
@@ -301,6 +361,10 @@ export class Runtime {
   private threads(): number {
     return Math.min(this.options.threads ?? worthwhileThreads(this.weights), this.config.heads);
   }
+}
+
+function isPresent(output: string): boolean {
+  return output.includes('/present.');
 }
 
 /** Of a row that is projected on nothing. */

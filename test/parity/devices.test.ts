@@ -9,9 +9,12 @@ import { loadModel } from '../../src/engine/load.ts';
 import { type Device, deviceOf } from '../../src/engine/device-name.ts';
 import type { LanguageModel, LoadOptions } from '../../src/engine/model.ts';
 import type { ForwardRow, Intervention } from '../../src/engine/types.ts';
+import { loadAdapter } from '../../src/model/adapter.ts';
 import { cosine } from '../../src/util/vectors.ts';
+import { readGolden } from '../helpers/golden.ts';
 import { relativeError } from '../helpers/numbers.ts';
 import { randomFamilies, type RandomFamily } from '../helpers/random-model.ts';
+import { hasShared } from '../helpers/shared.ts';
 import { collect, randomIds, randomVector, tinyShape, writeTinyModel } from '../helpers/tiny-models.ts';
 
 const named = process.env['PERSONA_TEST_DEVICE'];
@@ -87,6 +90,63 @@ describe.skipIf(device === 'cpu')(`a model on ${named ?? 'another device'}${why}
       expect(relativeError(pooled, expected.pooled.response_mean!)).toBeLessThan(allowed);
     }
     await rm(folder, { recursive: true });
+  });
+
+  it('gives the same numbers for long rows too, or refuses them', async () => {
+    const folder = await writeTinyModel();
+    const long = [{ ids: randomIds(50, vocabSize, 'long') }];
+    const run = (on: Device) =>
+      withModel(folder, { device: on }, async (model) =>
+        collect(model.forward(long, { pool: ['prompt_mean'] })).then(
+          ([row]) => row!.pooled.prompt_mean!,
+          (error: unknown) => (error as Error).message,
+        ),
+      );
+    const [ours, theirs] = [await run(device), (await run('cpu')) as Float32Array];
+    const isRefused = typeof ours === 'string' && ours.includes('attention over more than 30 positions');
+    expect(isRefused || relativeError(ours as Float32Array, theirs) < tolerance).toBe(true);
+    await rm(folder, { recursive: true });
+  });
+
+  it('keeps rows apart that end and join while others run', async () => {
+    const folder = await writeTinyModel();
+    const prompts = Array.from({ length: 7 }, (_, row) => randomIds(3 + row, vocabSize, 'joins', row));
+    const run = (on: Device) =>
+      withModel(folder, { device: on }, async (model) => {
+        const call = (from: number, maxTokens: number) =>
+          collect(
+            model.generate(
+              prompts.slice(from, from + 4).map((ids, i) => ({
+                ids,
+                ...(i === 1 ? { interventions: [...interventions] } : {}),
+              })),
+              { maxTokens, ignoreEos: true, batchRows: 2, stop: [] },
+            ),
+          );
+        const [long, short] = await Promise.all([call(0, 14), call(3, 5)]);
+        return [...long, ...short].map(({ ids }) => [...ids]);
+      });
+    expect(await run(device)).toEqual(await run('cpu'));
+    await rm(folder, { recursive: true });
+  });
+
+  it.skipIf(!hasShared)('with an adapter that PEFT trained gives the same numbers', async () => {
+    const golden = await readGolden('qwen2');
+    const run = (on: Device) =>
+      withModel(golden.folder, { device: on }, async (model) => {
+        const adapter = await loadAdapter(`${golden.folder}/lora-plain-final`, model.checkpoint.config);
+        const short = golden.rows.map(({ ids }) => ({ ids: ids.slice(0, 30) }));
+        const [plain, adapted] = [
+          await collect(model.forward(short, { logits: 'last' })),
+          await collect(model.forward(short, { logits: 'last', adapter })),
+        ];
+        return { plain, adapted };
+      });
+    const [ours, theirs] = [await run(device), await run('cpu')];
+    for (const [i, { logits }] of theirs.adapted.entries()) {
+      expect(relativeError(ours.adapted[i]!.logits, logits!)).toBeLessThan(tolerance);
+      expect(relativeError(ours.plain[i]!.logits, logits!)).toBeGreaterThan(tolerance);
+    }
   });
 
   it.each(['int8', 'int4'] as const)('in %s is as near as rounding of activations allows', async (dtype) => {
