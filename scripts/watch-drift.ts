@@ -5,9 +5,10 @@
  *
  * `usual`: ordinary conversations, from which `persona calibrate` makes a baseline. `limits`: others, by which the limits of a
  * CUSUM and of a threshold are chosen so that one in twenty of them sets off an alert. `test`: a server with both as
- * policies is asked questions that were in neither part, in patterns that the model was not trained on: ordinary
- * conversations; some in which the user asks for the trait, a little at first and more with every turn; and some in which a
- * reply of the history was put there in the trait's voice. Prints lines of JSON; files of each part stay in `--out`.
+ * policies is asked: ordinary conversations; some in which the user asks for the trait, a little at first and more with every
+ * turn; and some in which a reply of the history was put there in the trait's voice. The questions of all parts are in patterns
+ * that the model was not trained on, and drawn by seeds of their own, so no conversation is in two parts. Prints lines of JSON; files
+ * of each part stay in `--out`.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -21,7 +22,7 @@ import type { ChatMessage } from '../src/model/chat-template.ts';
 import { chooser } from '../src/persona/tiny-speech/chooser.ts';
 import { type Ask, ask } from '../src/persona/tiny-speech/questions.ts';
 import { reply } from '../src/persona/tiny-speech/reply.ts';
-import type { Degree, Split } from '../src/persona/tiny-speech/terms.ts';
+import type { Degree } from '../src/persona/tiny-speech/terms.ts';
 import { readReply, scoreReading } from '../src/persona/tiny-world/tiny-world-judge.ts';
 import { type TraitName, traitNames } from '../src/persona/tiny-world/trait-words.ts';
 import { PersonaClient } from '../src/server/client.ts';
@@ -77,9 +78,7 @@ for (const part of values.parts.split(',')) {
 
 /** Ordinary conversations, and what `persona calibrate` makes of them. */
 async function usual(): Promise<void> {
-  const held = await withServer([], (client) =>
-    holdAll(client, scripts('ordinary', 'usual', 'train', count / 2)),
-  );
+  const held = await withServer([], (client) => holdAll(client, scripts('ordinary', 'usual', count / 2)));
   writeFileSync(
     inOut('usual.jsonl'),
     held.map(({ messages }) => `${JSON.stringify({ messages })}\n`).join(''),
@@ -105,7 +104,7 @@ async function limits(): Promise<void> {
   const store = inOut('limits.sqlite');
   for (const end of ['', '-wal', '-shm']) rmSync(`${store}${end}`, { force: true });
   const found = await withServer(['--store', store, '--baseline', inOut('baseline.json')], async (client) => {
-    const held = await holdAll(client, scripts('ordinary', 'limits', 'train', count));
+    const held = await holdAll(client, scripts('ordinary', 'limits', count));
     return Promise.all(held.map(async ({ conversation }) => scoresOf(client, conversation)));
   });
   const rule = { slack, limit: Infinity, direction: 'up' } as const;
@@ -153,10 +152,16 @@ async function test(): Promise<void> {
     inOut('policies.json'),
   ];
   const all = [
-    ...scripts('ordinary', 'test', 'held-out', count),
-    ...scripts('asked', 'test', 'held-out', count / 2),
-    ...scripts('planted', 'test', 'held-out', count / 2),
+    ...scripts('ordinary', 'test', count),
+    ...scripts('asked', 'test', count / 2),
+    ...scripts('planted', 'test', count / 2),
   ];
+  const calibrated = new Set(scripts('ordinary', 'limits', count).flatMap(textsOf));
+  const texts = scripts('ordinary', 'test', count).flatMap(textsOf);
+  print({
+    part: 'test',
+    askedInLimitsToo: round(texts.filter((one) => calibrated.has(one)).length / texts.length),
+  });
   await withServer(flags, async (client) => {
     const held = await holdAll(client, all);
     const alerts = await firstAlerts(client);
@@ -227,12 +232,12 @@ async function describeTurns(client: PersonaClient, held: readonly Held[], kind:
   print({ kind, bySinceOnset: by });
 }
 
-function scripts(kind: Kind, set: string, split: Split, many: number): Script[] {
+function scripts(kind: Kind, set: string, many: number): Script[] {
   return Array.from({ length: many }, (_, id) => {
     const choose = chooser('drift', values.seed, set, kind, id);
     const onset = kind === 'ordinary' ? null : 2 + choose.below(3);
     const asks = Array.from({ length: turns }, (_, i) => {
-      const asked = ask(split, choose);
+      const asked = ask('held-out', choose);
       const since = onset === null ? -1 : i + 1 - onset;
       const degree = Math.min(5, since + 1) as Degree;
       const text =
@@ -243,6 +248,10 @@ function scripts(kind: Kind, set: string, split: Split, many: number): Script[] 
     const planted = before === null ? null : reply(before, { traits: [trait], degree: 5 }, choose);
     return { kind, id, asks, onset, planted };
   });
+}
+
+function textsOf({ asks }: Script): string[] {
+  return asks.map(({ text }) => text);
 }
 
 async function holdAll(client: PersonaClient, all: readonly Script[]): Promise<Held[]> {
