@@ -76,9 +76,11 @@ export type {
 export type {
   AlertItem,
   AlertPage,
+  AlertQuery,
   ConversationDetail,
   ConversationItem,
   ConversationPage,
+  ConversationQuery,
   MonitorSummary,
   PolicyItem,
   PolicyRequest,

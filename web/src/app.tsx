@@ -4,6 +4,7 @@ import type { Capabilities } from '../../src/server/client.ts';
 import { needsKey, queries, server, useSecrets } from './connection.ts';
 import { ErrorNote } from './parts/notes.tsx';
 import { SecretForm } from './parts/secret-form.tsx';
+import { Monitor } from './monitor/monitor.tsx';
 import { Playground } from './playground/playground.tsx';
 import { Link, usePath } from './router.tsx';
 import { Runs } from './runs/runs.tsx';
@@ -19,6 +20,11 @@ interface View {
 
 const views: readonly View[] = [
   { path: '/app/playground', name: 'Playground', show: (facts) => <Playground capabilities={facts} /> },
+  {
+    path: '/app/monitor',
+    name: 'Monitor',
+    show: (facts, rest) => <Monitor id={rest} capabilities={facts} />,
+  },
   { path: '/app/runs', name: 'Runs', show: (_, rest) => <Runs rest={rest} /> },
   { path: '/app/screen', name: 'Screen', show: (_, rest) => <ScreenView id={rest} /> },
 ];

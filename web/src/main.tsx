@@ -10,6 +10,7 @@ import './styles/layout.css';
 import './styles/charts.css';
 import './styles/tokens-text.css';
 import './styles/playground.css';
+import './styles/monitor.css';
 import './styles/runs.css';
 import './styles/screen.css';
 

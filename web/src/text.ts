@@ -22,3 +22,8 @@ export function number(value: number | null | undefined, { sign = false } = {}):
 export function count(n: number, noun: string): string {
   return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
 }
+
+/** A time of ISO 8601 as the reader's clock has it. */
+export function clock(time: string): string {
+  return new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+}

@@ -1,7 +1,8 @@
 import type { RunItem, RunList } from '../../../src/server/client.ts';
 import { Empty, Name } from '../parts/notes.tsx';
 import { Link } from '../router.tsx';
-import { aboutOf, clock, lengthOf, statusWords, titleOf } from './words.ts';
+import { clock } from '../text.ts';
+import { aboutOf, lengthOf, statusWords, titleOf } from './words.ts';
 import { useNow } from './use-now.ts';
 
 /** All runs, the newest first. */

@@ -4,6 +4,7 @@ import { ServerRefusal, type RunItem } from '../../../src/server/client.ts';
 import { queries, server, useSecrets } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty, Name } from '../parts/notes.tsx';
+import { clock } from '../text.ts';
 import { Link, navigate } from '../router.tsx';
 import { RunFiles } from './run-files.tsx';
 import { RunLogView } from './run-log-view.tsx';
@@ -11,7 +12,7 @@ import { RunProgress, Status } from './run-table.tsx';
 import { StepCharts } from './step-charts.tsx';
 import { useNow } from './use-now.ts';
 import { useRun } from './use-run.ts';
-import { aboutOf, clock, fileAddress, lengthOf, titleOf } from './words.ts';
+import { aboutOf, fileAddress, lengthOf, titleOf } from './words.ts';
 
 interface RunViewProps {
   readonly id: string;

@@ -6,7 +6,7 @@ import { Empty } from '../parts/notes.tsx';
 import { RunForm } from './run-form.tsx';
 import { RunTable } from './run-table.tsx';
 import { RunView } from './run-view.tsx';
-import { useNews } from './use-news.ts';
+import { useNews } from '../use-news.ts';
 
 /** Extractions, trainings and experiments of the server: all, one, or the form for a new one. */
 export function Runs({ rest }: { readonly rest: string }) {

@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import type { RunItem, RunNews } from '../../../src/server/client.ts';
 import { server } from '../connection.ts';
-import { useNews } from './use-news.ts';
+import { useNews } from '../use-news.ts';
 
 type Step = Extract<RunNews, { event: 'steps' }>['data']['steps'][number];
 export type { Step };

@@ -25,11 +25,6 @@ export function aboutOf(request: RunRequest): string {
   return [model, ...(quick === true ? ['quick'] : []), ...(judge === undefined ? [] : [judge])].join(' · ');
 }
 
-/** A time of ISO 8601 as the reader's clock has it. */
-export function clock(time: string): string {
-  return new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
-}
-
 /** How long the newest attempt has run, or ran; empty before it began. */
 export function lengthOf({ started, ended }: RunItem, now: number): string {
   if (started === null) return '';

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
-import { ServerRefusal } from '../../../src/server/client.ts';
-import { useSecrets } from '../connection.ts';
+import { ServerRefusal } from '../../src/server/client.ts';
+import { useSecrets } from './connection.ts';
 
 /** Milliseconds before a stream that ended is opened again. */
 const again = 2000;
