@@ -118,6 +118,7 @@ describeWithBrowser('conversations', () => {
       const { page } = await openBrowser(`http://127.0.0.1:${bare.port}`);
       await page.goto('/app/monitor');
       await page.getByText('This server keeps no conversations').waitFor();
+      expect(await page.locator('.empty pre').textContent()).toContain('persona serve --store');
     } finally {
       await bare.close(1000);
     }
