@@ -7,6 +7,7 @@ import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { PersonaVector } from '../../src/persona/vector.ts';
 import { type ChatCompletion, PersonaClient } from '../../src/server/client.ts';
+import { number } from '../../web/src/text.ts';
 import { describeWithBrowser, harmTo, hostile, openBrowser, seriousFindings } from '../helpers/browser.ts';
 import { builtDashboard } from '../helpers/dashboard.ts';
 import { openTestServer, randomPersona, type TestServer } from '../helpers/test-server.ts';
@@ -32,6 +33,8 @@ describeWithBrowser('the playground', () => {
 
   const message = (page: Page): Locator => page.getByRole('textbox', { name: 'Message' });
   const say = async (page: Page, text: string): Promise<void> => {
+    // What steers is known once the vectors have come.
+    await page.locator('[data-vector="calm"]').waitFor({ state: 'attached' });
     await message(page).fill(text);
     await message(page).press('Enter');
   };
@@ -115,14 +118,13 @@ describeWithBrowser('the playground', () => {
       persona: { steer: [{ vector: 'calm', coef: 2 }], watch: { vectors: ['calm'], tokens: true } },
     });
     const { tokens, mean } = choices[0]!.persona!.projections['calm']!;
-    const shown = (value: string | null): number => Number(value?.replace('−', '-'));
     await reply(page, 'Steered').locator('[data-i="4"]').hover();
     const tip = page.getByRole('tooltip');
-    expect(shown(await tip.locator('.tip-row span').textContent())).toBeCloseTo(tokens![4]!, 1);
+    expect(await tip.locator('.tip-row span').textContent()).toBe(number(tokens![4], { sign: true }));
     const reading = page.locator('.chart-legend').getByText('steered', { exact: true });
     const read = reading.locator('xpath=following-sibling::output');
-    expect(shown(await read.textContent())).toBeCloseTo(tokens![4]!, 1);
-    expect(shown(await reply(page, 'Steered').locator('.mean b').textContent())).toBeCloseTo(mean!, 1);
+    expect(await read.textContent()).toBe(number(tokens![4]));
+    expect(await reply(page, 'Steered').locator('.mean b').textContent()).toBe(number(mean, { sign: true }));
     // Without a mouse, the same numbers are said.
     await reply(page, 'Unsteered').getByRole('group').press('Home');
     await reply(page, 'Unsteered').getByRole('group').press('ArrowRight');
