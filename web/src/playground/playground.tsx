@@ -70,13 +70,22 @@ function Talk({ model, vectors, loading, settings, onChange }: TalkProps) {
   const watch = watchedNames(vectors, settings);
   const shown = shownName(watch, settings);
   const scale = useMemo(() => scaleOf(turns, shown), [turns, shown]);
+  /** Whether a message waits for the vectors that its address steers by. */
+  const [waiting, setWaiting] = useState(false);
   const say = (): void => {
     const text = settings.prompt.trim();
     if (text === '' || running) return;
+    setWaiting(loading);
+    if (loading) return;
     const steer = activeSteering(vectors, settings);
     send(text, { settings: { ...settings, model: model.id }, chat: model.chat, steer, watch });
     onChange({ prompt: '' });
   };
+  useEffect(() => {
+    if (waiting && !loading) say();
+    // The function is made anew with every drawing.
+    // oxlint-disable-next-line react/exhaustive-deps
+  }, [waiting, loading]);
   const chosen = cursor?.turn ?? turns.length - 1;
   const point = (turn: number, at: Pointed | null): void => setCursor(at === null ? null : { turn, ...at });
   return (
