@@ -1,8 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { Admission } from './admission.ts';
+import { readQuery } from './body.ts';
 import { answerDashboard, type Dashboard, isDashboardPath } from './dashboard.ts';
 import { HttpFailure, toFailure } from './failure.ts';
-import { admit, checkPlace } from './guard.ts';
+import { admit, checkPlace, checkToken } from './guard.ts';
 import { Handlers } from './handlers.ts';
 import { Metrics } from './metrics.ts';
 import { addMonitor } from './monitor-app.ts';
@@ -15,6 +16,7 @@ import { addRuns } from './runs-app.ts';
 import { registerRunRoutes } from './runs-routes.ts';
 import { addScreens } from './screen-app.ts';
 import type { ServerSettings } from './settings.ts';
+import { cosinesQuery } from './vectors-api.ts';
 import { VectorResources } from './vectors.ts';
 
 export interface ServerApp {
@@ -64,7 +66,7 @@ export function createApp(
     await next();
   });
   addProtocol(app, new Handlers(settings, admission, metrics, open?.monitor ?? null));
-  addVectors(app, new VectorResources(settings.vectors, settings.limits));
+  addVectors(app, settings);
   addMonitor(app, settings, open);
   addRuns(app, settings, runs);
   addScreens(app, settings, screens);
@@ -104,10 +106,19 @@ function addProtocol(app: App, handlers: Handlers): void {
   app.get('/persona/capabilities', async (c) => c.json(await handlers.capabilities()));
 }
 
-function addVectors(app: App, vectors: VectorResources): void {
+function addVectors(app: App, settings: ServerSettings): void {
+  const vectors = new VectorResources(settings.vectors, settings.limits);
   const path = '/persona/vectors/:name';
   app.get('/persona/vectors', async (c) => c.json({ vectors: await vectors.list() }));
   app.get(path, async (c) => c.json(await vectors.get(c.req.param('name'))));
+  app.get(`${path}/layers`, async (c) => c.json(await vectors.layers(c.req.param('name'))));
+  app.get(`${path}/file`, (c) => {
+    // Who may steer by a vector may not carry it off.
+    if (settings.keys !== null) checkToken(c.req.raw, settings.token);
+    return vectors.download(c.req.param('name'));
+  });
+  // Not below the vectors: there it would be the name of one.
+  app.get('/persona/cosines', async (c) => c.json(await vectors.cosines(readQuery(c, cosinesQuery).layer)));
   app.put(path, async (c) => c.json(await vectors.put(c.req.param('name'), c.req.raw.body, c.req.query())));
   app.delete(path, async (c) => {
     await vectors.delete(c.req.param('name'));

@@ -3,6 +3,19 @@
 import type { ErrorBody } from './api.ts';
 import type { ScreenExportQuery } from './screen-api.ts';
 
+/** What a server answered that is no result. */
+export class ServerRefusal extends Error {
+  readonly status: number;
+  readonly code: string | null;
+
+  constructor(status: number, message: string, code: string | null) {
+    super(message);
+    this.name = 'ServerRefusal';
+    this.status = status;
+    this.code = code;
+  }
+}
+
 /** Whether an answer is OpenAI's error object. */
 export function isError(value: unknown): value is ErrorBody {
   const error: unknown = typeof value === 'object' && value !== null && 'error' in value ? value.error : null;
@@ -41,6 +54,11 @@ export async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGene
 /** Path of a run, or of something below it. */
 export function runPath(id: string, rest = ''): string {
   return `/persona/runs/${encodeURIComponent(id)}${rest}`;
+}
+
+/** Path of a vector, or of something below it. */
+export function vectorPath(name: string, rest = ''): string {
+  return `/persona/vectors/${encodeURIComponent(name)}${rest}`;
 }
 
 /** Path of a screening. */

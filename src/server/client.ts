@@ -42,7 +42,16 @@ import type {
   RunOptions,
   RunRequest,
 } from './runs-api.ts';
-import { exportPath, isError, queryOf, runPath, screenPath, serverEvents } from './client-parts.ts';
+import {
+  exportPath,
+  isError,
+  queryOf,
+  runPath,
+  screenPath,
+  serverEvents,
+  ServerRefusal,
+  vectorPath,
+} from './client-parts.ts';
 import type {
   HistogramQuery,
   ScreenDetail,
@@ -54,7 +63,10 @@ import type {
   ScreenRowsQuery,
   ScreenRowText,
 } from './screen-api.ts';
+import type { CosinesQuery, VectorCosines, VectorLayers } from './vectors-api.ts';
 
+export { ServerRefusal } from './client-parts.ts';
+export type { VectorCosines, VectorLayers } from './vectors-api.ts';
 export type {
   ScreenDetail,
   ScreenHistogram,
@@ -110,19 +122,6 @@ export interface ClientOptions {
   /** What the server printed; needed for what changes vectors, policies or runs, and where there are API keys for conversations and runs. */
   readonly token?: string;
   readonly fetch?: typeof globalThis.fetch;
-}
-
-/** What a server answered that is no result. */
-export class ServerRefusal extends Error {
-  readonly status: number;
-  readonly code: string | null;
-
-  constructor(status: number, message: string, code: string | null) {
-    super(message);
-    this.name = 'ServerRefusal';
-    this.status = status;
-    this.code = code;
-  }
 }
 
 /** An event of the server's store. */
@@ -197,9 +196,7 @@ export class PersonaClient {
     bytes: Uint8Array<ArrayBuffer>,
     about: Readonly<Record<string, string>> = {},
   ): Promise<VectorFacts> {
-    const query = new URLSearchParams(about).toString();
-    const path = `/persona/vectors/${encodeURIComponent(name)}${query === '' ? '' : `?${query}`}`;
-    return this.result(path, {
+    return this.result(vectorPath(name, queryOf(about)), {
       method: 'PUT',
       headers: { ...this.headers, 'content-type': 'application/octet-stream' },
       body: bytes,
@@ -207,7 +204,22 @@ export class PersonaClient {
   }
 
   async deleteVector(name: string): Promise<void> {
-    await this.ask('DELETE', `/persona/vectors/${encodeURIComponent(name)}`);
+    await this.ask('DELETE', vectorPath(name));
+  }
+
+  /** A vector's norms by layer, and where it came from. */
+  vectorLayers(name: string): Promise<VectorLayers> {
+    return this.ask('GET', vectorPath(name, '/layers'));
+  }
+
+  /** A vector's file, whole. */
+  async vectorFile(name: string): Promise<Blob> {
+    return (await this.send(vectorPath(name, '/file'), { headers: this.headers })).blob();
+  }
+
+  /** Cosines of the server's vectors with each other at a layer. */
+  vectorCosines(query: CosinesQuery = {}): Promise<VectorCosines> {
+    return this.ask('GET', `/persona/cosines${queryOf(query)}`);
   }
 
   /** Conversations of the server's store, the newest first; `cursor` is the `next_cursor` of the page before. */

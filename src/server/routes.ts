@@ -3,6 +3,7 @@ import * as api from './api.ts';
 import { registerMonitorRoutes } from './monitor-routes.ts';
 import { registerScreenRoutes } from './screen-routes.ts';
 import { answer, json, named, token } from './route-parts.ts';
+import { cosinesQuery, vectorCosines, vectorLayers } from './vectors-api.ts';
 
 /** Of a stream the schema is that of one event's data. */
 const streamed = (schema: z.ZodType, chunk: z.ZodType, description: string) => ({
@@ -55,6 +56,30 @@ function registerVectorRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     path: '/persona/vectors/{name}',
     request: named,
     responses: answer(api.vectorFacts, 'One vector'),
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/vectors/{name}/layers',
+    request: named,
+    responses: answer(vectorLayers, 'One vector layer by layer, and where it came from'),
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/vectors/{name}/file',
+    request: named,
+    responses: {
+      ...answer(api.vectorFacts, 'Its vector file'),
+      200: {
+        description: 'Its vector file',
+        content: { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } },
+      },
+    },
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/persona/cosines',
+    request: { query: cosinesQuery },
+    responses: answer(vectorCosines, 'Cosines of the vectors with each other at one layer'),
   });
   registry.registerPath({
     method: 'put',

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { Readable } from 'node:stream';
 import { pathKind } from '../model/read-bytes.ts';
 import { PersonaVector } from '../persona/vector.ts';
-import { writeVectorFile } from '../store/vector-file.ts';
+import { readVectorFile, writeVectorFile } from '../store/vector-file.ts';
 import { type ImportOptions, importVector, ptLayouts } from '../store/vector-import.ts';
 import { runFiles } from '../store/run-folder.ts';
 import { PersonaError } from '../errors.ts';
@@ -11,7 +13,10 @@ import { defined } from '../util/defined.ts';
 import type { VectorFacts } from './api.ts';
 import { HttpFailure } from './failure.ts';
 import { nameableVectors } from './persona.ts';
+import { fileInside } from './run-files.ts';
 import type { Limits } from './settings.ts';
+import { compareAll } from './vector-cosines.ts';
+import type { VectorCosines, VectorLayers } from './vectors-api.ts';
 
 const uploadPrefix = '.upload-';
 /** Milliseconds after which nobody is still sending. */
@@ -56,6 +61,51 @@ export class VectorResources {
     return toFacts(name, await PersonaVector.load(await this.existing(name)));
   }
 
+  /** A vector layer by layer, and where it came from. */
+  async layers(name: string): Promise<VectorLayers> {
+    const path = await this.existing(name);
+    const vector = await PersonaVector.load(path);
+    const { residualNorms, method, modelRevision, pairsKept, pairsTotal, threshold, source } =
+      vector.metadata;
+    return {
+      name,
+      norms: Array.from({ length: vector.layers + 1 }, (_, layer) => vector.norm(layer)),
+      residual_norms: residualNorms === null ? null : [...residualNorms],
+      usable_layers: vector.usableLayers,
+      poolings: [...(await readVectorFile(path)).tensors.keys()],
+      method,
+      model_revision: modelRevision,
+      pairs_kept: pairsKept,
+      pairs_total: pairsTotal,
+      threshold,
+      source: source ?? null,
+      deletable: path === this.uploaded(name),
+    };
+  }
+
+  /** Cosines of the vectors that can be read with each other. */
+  async cosines(layer?: number): Promise<VectorCosines> {
+    const load = async (name: string): Promise<PersonaVector> =>
+      PersonaVector.load(await this.existing(name));
+    return compareAll(await this.list(), load, layer);
+  }
+
+  /** A vector's file as it is; HttpFailure 404 for one that lies elsewhere, behind a link. */
+  async download(name: string): Promise<Response> {
+    const file = await fileInside(this.folder, relative(this.folder, await this.existing(name)));
+    if (file === null)
+      throw new HttpFailure(404, 'expected a file of the folder, got a link', { code: 'unknown_file' });
+    const { size } = await stat(file);
+    return new Response(Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>, {
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String(size),
+        'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", '%27')}.safetensors`,
+        'cache-control': 'no-store',
+      },
+    });
+  }
+
   /** Takes a vector in: in this package's format, or imported from `.pt` or GGUF. It is there whole or not at all. */
   async put(name: string, body: ReadableStream<Uint8Array> | null, query: UploadQuery): Promise<VectorFacts> {
     checkResourceName(name);
@@ -97,14 +147,14 @@ export class VectorResources {
     const bytes = [...file.tensors.values()].reduce((sum, data) => sum + data.byteLength, 0);
     if (bytes > this.limits.uploadBytes)
       throw new HttpFailure(413, `expected at most ${this.limits.uploadBytes} bytes unpacked, got ${bytes}`);
-    await writeVectorFile(join(this.folder, `${name}.safetensors`), file);
+    await writeVectorFile(this.uploaded(name), file);
     return { ...(await this.get(name)), notes: [...notes] };
   }
 
   async delete(name: string): Promise<void> {
     await this.inTurn(async () => {
       const file = await this.existing(name);
-      if (file !== join(this.folder, `${name}.safetensors`))
+      if (file !== this.uploaded(name))
         throw new HttpFailure(409, `"${name}" is a run of \`persona extract\`, which is deleted by hand`);
       await rm(file);
     });
@@ -116,6 +166,11 @@ export class VectorResources {
     return done;
   }
 
+  /** Where a vector lies that is no run. */
+  private uploaded(name: string): string {
+    return join(this.folder, `${name}.safetensors`);
+  }
+
   private async existing(name: string): Promise<string> {
     const file = (await nameableVectors(this.folder)).includes(name) ? await this.fileOf(name) : null;
     if (file !== null) return file;
@@ -125,7 +180,7 @@ export class VectorResources {
   }
 
   private async fileOf(name: string): Promise<string | null> {
-    for (const file of [join(this.folder, name, runFiles.vector), join(this.folder, `${name}.safetensors`)])
+    for (const file of [join(this.folder, name, runFiles.vector), this.uploaded(name)])
       if ((await pathKind(file)) === 'file') return file;
     return null;
   }

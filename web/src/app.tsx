@@ -10,6 +10,7 @@ import { Link, usePath } from './router.tsx';
 import { Runs } from './runs/runs.tsx';
 import { ScreenView } from './screen/screen-view.tsx';
 import { useTheme } from './theme.ts';
+import { Vectors } from './vectors/vectors.tsx';
 
 interface View {
   readonly path: string;
@@ -25,6 +26,7 @@ const views: readonly View[] = [
     name: 'Monitor',
     show: (facts, rest) => <Monitor id={rest} capabilities={facts} />,
   },
+  { path: '/app/vectors', name: 'Vectors', show: (_, rest) => <Vectors name={rest} /> },
   { path: '/app/runs', name: 'Runs', show: (_, rest) => <Runs rest={rest} /> },
   { path: '/app/screen', name: 'Screen', show: (_, rest) => <ScreenView id={rest} /> },
 ];

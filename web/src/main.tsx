@@ -13,6 +13,7 @@ import './styles/playground.css';
 import './styles/monitor.css';
 import './styles/runs.css';
 import './styles/screen.css';
+import './styles/vectors.css';
 
 restoreTheme();
 createRoot(document.getElementById('root')!).render(

@@ -3,6 +3,7 @@ import type { RunFile } from '../../../src/server/client.ts';
 import { server, useSecrets } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Name } from '../parts/notes.tsx';
+import { saveFile } from '../save-file.ts';
 import { visible } from '../text.ts';
 import { fileAddress, size } from './words.ts';
 
@@ -15,7 +16,7 @@ interface RunFilesProps {
 export function RunFiles({ id, files }: RunFilesProps) {
   const { apiKey } = useSecrets();
   const fetching = useMutation({
-    mutationFn: async (path: string) => save(await server().runFile(id, path), path.split('/').at(-1)!),
+    mutationFn: async (path: string) => saveFile(await server().runFile(id, path), path.split('/').at(-1)!),
   });
   if (files.length === 0) return null;
   return (
@@ -54,13 +55,4 @@ export function RunFiles({ id, files }: RunFilesProps) {
       />
     </section>
   );
-}
-
-/** Hands a file to the browser that was asked for with the key, which a link cannot carry. */
-function save(content: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

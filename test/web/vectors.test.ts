@@ -1,0 +1,103 @@
+/** Vectors as somebody looks at them, brings and removes them: in a browser, against a server. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { startServer } from '../../src/server/start.ts';
+import { describeWithBrowser, harmTo, hostile, openBrowser, seriousFindings } from '../helpers/browser.ts';
+import { builtDashboard } from '../helpers/dashboard.ts';
+import { temporaryFolder } from '../helpers/temporary-folder.ts';
+import { modelless, token } from '../helpers/test-server.ts';
+import { vectorOf } from '../helpers/vectors.ts';
+
+async function serve(): Promise<{ readonly folder: string; readonly url: string }> {
+  const folder = join(await temporaryFolder(), 'vectors');
+  await mkdir(folder);
+  const settings = { ...modelless, vectors: folder, dashboard: await builtDashboard() };
+  const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
+  onTestFinished(() => server.close(1000));
+  return { folder, url: `http://127.0.0.1:${server.port}` };
+}
+
+const rows = (angle: number) => [
+  [0, 0],
+  [3, 4],
+  [Math.cos(angle), Math.sin(angle)],
+  [Math.cos(2 * angle), 2 * Math.sin(2 * angle)],
+];
+
+describeWithBrowser('vectors', () => {
+  it('are imported, compared, downloaded and deleted', async () => {
+    const { url, folder } = await serve();
+    const { page, troubles } = await openBrowser(url);
+    await page.goto('/app/vectors');
+    await page.getByText('persona extract evil').waitFor();
+    const elsewhere = await temporaryFolder();
+    const file = join(elsewhere, 'evil twin.safetensors');
+    await vectorOf('evil', rows(0), { recommendedLayer: 2, residualNorms: [1, 8, 9, 12] }).save(file);
+    await vectorOf('kind', rows(2)).save(join(folder, 'kind.safetensors'));
+    await page.getByLabel('Vector file').setInputFiles({
+      name: 'broken.pt',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from('no vector'),
+    });
+    await page.getByRole('button', { name: 'Import' }).click();
+    await page.getByLabel('Token').last().fill(token);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('alert').getByText('the upload', { exact: false }).waitFor();
+    await page.getByLabel('Vector file').setInputFiles(file);
+    expect(await page.getByLabel('Name').inputValue()).toBe('evil-twin');
+    await page.getByRole('button', { name: 'Import' }).click();
+    const matrix = page.getByRole('table', { name: 'Cosines at layer 2' });
+    await matrix.waitFor();
+    expect(await matrix.getByRole('row').nth(1).getByRole('cell').allTextContents()).toEqual([
+      '1.00',
+      '−0.42',
+    ]);
+    await page.getByRole('combobox', { name: 'Layer' }).selectOption('1');
+    await page.getByRole('table', { name: 'Cosines at layer 1' }).getByText('1.00').nth(3).waitFor();
+    await expect.poll(() => new URL(page.url()).hash).toBe('#layer=1');
+    expect(await seriousFindings(page)).toEqual([]);
+    await page.getByRole('link', { name: 'evil-twin' }).first().click();
+    const norms = page.getByRole('slider', { name: 'Norm of the vector by layer' });
+    await norms.press('Home');
+    await norms.press('ArrowRight');
+    expect(await norms.getAttribute('aria-valuetext')).toBe('layer 1: vector 5.00');
+    await page.getByRole('slider', { name: 'Mean norm of the activations by layer' }).waitFor();
+    const downloading = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Download' }).click();
+    expect((await downloading).suggestedFilename()).toBe('evil-twin.safetensors');
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'Delete for good?' }).click();
+    await page.getByRole('heading', { name: '1 vector' }).waitFor();
+    // The browser itself tells of the call without the token, and of the file that was none.
+    expect(troubles.filter((text) => !/status of 40[01]/.test(text))).toEqual([]);
+  });
+
+  it('of any name show as text, are accessible and fit on a phone', async () => {
+    const { url, folder } = await serve();
+    const names = [hostile.fileName, hostile.control, hostile.rightToLeft, 'x'.repeat(150), 'evil'];
+    for (const [i, name] of names.entries())
+      await vectorOf(hostile.markup, rows(i), {
+        source: hostile.long,
+        model: hostile.control,
+        residualNorms: [1, 8, 9, 12],
+      }).save(join(folder, `${name}.safetensors`));
+    for (const [size, colours] of [
+      ['laptop', 'dark'],
+      ['phone', 'light'],
+    ] as const) {
+      const { page, troubles } = await openBrowser(url, { size, colours });
+      for (const path of ['/app/vectors', `/app/vectors/${encodeURIComponent(hostile.fileName)}`]) {
+        await page.goto(path);
+        await page.getByText('onerror').first().waitFor();
+        await page
+          .getByRole(path === '/app/vectors' ? 'table' : 'slider')
+          .last()
+          .waitFor();
+        expect([path, await harmTo(page)]).toEqual([path, { ran: false, tooWide: 0 }]);
+        expect([path, await seriousFindings(page)]).toEqual([path, []]);
+      }
+      expect(troubles).toEqual([]);
+    }
+  });
+});
