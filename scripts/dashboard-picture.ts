@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { loadModel } from '../src/engine/load.ts';
 import { loadDashboard } from '../src/server/dashboard.ts';
 import { startServer } from '../src/server/start.ts';
+import { packageInfo } from '../src/store/package-info.ts';
 import { shippedModelFolder } from '../src/store/shipped-model.ts';
 import { startBrowser } from '../test/helpers/browser.ts';
 import { modelless } from '../test/helpers/test-server.ts';
@@ -23,7 +24,8 @@ const { values } = parseArgs({
 const dashboard = await loadDashboard(fileURLToPath(new URL('../dist/web', import.meta.url)));
 const model = await loadModel(shippedModelFolder());
 const models = [{ id: 'persona-tiny', model }];
-const settings = { ...modelless, models, vectors: values.vectors, dashboard };
+const { version } = await packageInfo();
+const settings = { ...modelless, models, vectors: values.vectors, dashboard, version };
 const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
 const { page, close } = await startBrowser(`http://127.0.0.1:${server.port}`);
 try {
