@@ -28,7 +28,14 @@ describe('findModelFolder', () => {
   it('takes a folder, with and without a slash at the end', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'my-model'));
-    const expected = { folder: join(folder, 'my-model'), file: null, id: 'my-model', revision: null };
+    const expected = {
+      folder: join(folder, 'my-model'),
+      file: null,
+      remote: null,
+      remote: null,
+      id: 'my-model',
+      revision: null,
+    };
     expect(await findModelFolder(join(folder, 'my-model'))).toEqual(expected);
     expect(await findModelFolder(`${folder}/my-model/`)).toEqual(expected);
     await symlink(join(folder, 'my-model'), join(folder, 'link'));
@@ -43,7 +50,7 @@ describe('findModelFolder', () => {
     ] as const) {
       const file = join(folder, name);
       await writeFile(file, 'GGUF and more');
-      expect(await findModelFolder(file)).toEqual({ folder, file, id, revision: null });
+      expect(await findModelFolder(file)).toEqual({ folder, file, remote: null, id, revision: null });
     }
     await writeFile(join(folder, 'short.gguf'), 'GG');
     await expect(findModelFolder(join(folder, 'short.gguf'))).rejects.toThrow(UsageError);
@@ -56,7 +63,7 @@ describe('findModelFolder', () => {
     'acme/tiny--chat@refs/pr/1',
   ])('finds %s in the cache', async (name) => {
     const { environment, snapshot } = await makeCache();
-    const expected = { folder: snapshot, file: null, id: 'acme/tiny--chat', revision: commit };
+    const expected = { folder: snapshot, file: null, remote: null, id: 'acme/tiny--chat', revision: commit };
     expect(await findModelFolder(name, environment)).toEqual(expected);
   });
 
@@ -65,6 +72,7 @@ describe('findModelFolder', () => {
     expect(await findModelFolder(snapshot)).toEqual({
       folder: snapshot,
       file: null,
+      remote: null,
       id: 'acme/tiny--chat',
       revision: commit,
     });

@@ -49,7 +49,7 @@ describeWithBrowser('conversations', () => {
     await page.getByText('No conversation yet').waitFor();
     await say('calm-one');
     // Nobody loads the page again.
-    await page.getByRole('link', { name: 'calm-one' }).waitFor();
+    await page.getByRole('link', { name: 'calm-one', exact: true }).waitFor();
     await page.getByText('No policy watches them').waitFor();
     await client.putPolicy('high', {
       match: { model: 'stories260K' },
@@ -64,7 +64,7 @@ describeWithBrowser('conversations', () => {
       .getByRole('link', { name: /^turning, turn 1/ });
     await alert.waitFor();
     await page.getByRole('checkbox', { name: 'with alerts only' }).check();
-    await page.getByRole('link', { name: 'calm-one' }).waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'calm-one', exact: true }).waitFor({ state: 'detached' });
     await expect.poll(() => new URL(page.url()).hash).toBe('#alerted=1');
     await alert.click();
     expect(new URL(page.url()).pathname).toBe('/app/monitor/turning');
@@ -89,7 +89,7 @@ describeWithBrowser('conversations', () => {
     for (const colours of ['light', 'dark'] as const) {
       const { page } = await openBrowser(server.url, { colours, size: 'phone' });
       await page.goto('/app/monitor#text=found');
-      await page.getByRole('link', { name: 'found' }).waitFor();
+      await page.getByRole('link', { name: 'found', exact: true }).waitFor();
       expect(await page.getByRole('searchbox', { name: 'Id or key' }).inputValue()).toBe('found');
       expect(await page.locator('.conversation').count()).toBe(1);
       expect(await seriousFindings(page)).toEqual([]);
