@@ -32,7 +32,6 @@ describe('findModelFolder', () => {
       folder: join(folder, 'my-model'),
       file: null,
       remote: null,
-      remote: null,
       id: 'my-model',
       revision: null,
     };

@@ -69,7 +69,8 @@ describeWithBrowser('runs', () => {
     await giveToken(page);
     await page.getByText('No run yet').waitFor();
     expect((await client.runs()).data).toEqual([]);
-    expect(troubles.filter((text) => !text.includes('401'))).toEqual([]);
+    // With the token the run's stream is opened anew, which may come after the run has gone.
+    expect(troubles.filter((text) => !/401|404/.test(text))).toEqual([]);
   });
 
   it('show hostile names as text, on a phone too, and can be used without sight', async () => {
