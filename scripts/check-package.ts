@@ -62,7 +62,8 @@ function tryOut(tarball: string, versions: Versions): void {
   const environment = withVersions(versions);
   const go = (program: string, args: readonly string[]): string => run(program, args, at, environment);
   writeFileSync(join(at, 'package.json'), '{ "type": "module", "private": true }\n');
-  go('npm', ['install', '--no-audit', '--no-fund', tarball]);
+  // What `npm ci` has fetched is in npm's cache, so that a machine without a network can do this too.
+  go('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball]);
   const help = go('npx', ['persona', '--help']);
   expect('the help of persona', help.startsWith('Usage: persona'));
   const inspected = go('npx', ['persona', 'inspect']);

@@ -2,7 +2,6 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
-import { bodyLimit } from 'hono/body-limit';
 import type { App } from './app.ts';
 import { readBody, readQuery } from './body.ts';
 import { HttpFailure } from './failure.ts';
@@ -33,7 +32,6 @@ export function addRuns(
   }
   if (open === null) return;
   const { runs, events } = open;
-  const json = bodyLimit({ maxSize: limits.bodyBytes });
   app.get(root, (c) => c.json(runs.list()));
   app.post(root, async (c) => {
     const body = await readBody(c, api.runRequest, { limits, logText });
@@ -47,8 +45,8 @@ export function addRuns(
     await runs.remove(id);
     return c.json({ id, deleted: true });
   });
-  app.post(`${one}/stop`, json, async (c) => c.json(await runs.stop(c.req.param('id'))));
-  app.post(`${one}/resume`, json, async (c) => c.json(await runs.resume(c.req.param('id'))));
+  app.post(`${one}/stop`, async (c) => c.json(await runs.stop(c.req.param('id'))));
+  app.post(`${one}/resume`, async (c) => c.json(await runs.resume(c.req.param('id'))));
   app.get(`${one}/events`, (c) => events.one(c.req.param('id'), c.req.header('last-event-id') ?? null));
   app.get(`${one}/log`, async (c) => {
     const { log } = runs.places(c.req.param('id'));

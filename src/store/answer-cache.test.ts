@@ -57,6 +57,7 @@ describe('the cache of answers', () => {
     await reader.close();
   });
 
+  // Elsewhere no folder lists the files that a process has open.
   it.runIf(process.platform === 'linux')('reads more logs than it keeps open', async () => {
     const folder = await temporaryFolder();
     for (let i = 0; i < 70; i++) await writeFile(join(folder, `${i}.jsonl`), `{"key":"${i}","value":${i}}\n`);

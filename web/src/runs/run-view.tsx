@@ -1,9 +1,9 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
 import { ServerRefusal, type RunItem } from '../../../src/server/client.ts';
 import { queries, server, useSecrets } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty, Name } from '../parts/notes.tsx';
+import { SureButton } from '../parts/sure-button.tsx';
 import { clock } from '../text.ts';
 import { Link, navigate } from '../router.tsx';
 import { RunFiles } from './run-files.tsx';
@@ -126,7 +126,6 @@ function Head({ run, report, showsReport }: HeadProps) {
 
 /** What can be done with a run as it stands. */
 function Actions({ run: { id, status, stopping, resumable } }: { readonly run: RunItem }) {
-  const [sure, setSure] = useState(false);
   const act = useMutation({
     mutationFn: async (what: 'stop' | 'resume' | 'delete') => {
       if (what === 'stop') await server().stopRun(id);
@@ -165,15 +164,12 @@ function Actions({ run: { id, status, stopping, resumable } }: { readonly run: R
         </button>
       )}
       {!isOpen && (
-        <button
-          type="button"
-          className={sure ? 'danger' : ''}
+        <SureButton
+          name="Delete"
+          question="Delete with all files?"
           disabled={act.isPending}
-          onClick={() => (sure ? act.mutate('delete') : setSure(true))}
-          onBlur={() => setSure(false)}
-        >
-          {sure ? 'Delete with all files?' : 'Delete'}
-        </button>
+          onSure={() => act.mutate('delete')}
+        />
       )}
       {act.error !== null && (
         <div className="wide">

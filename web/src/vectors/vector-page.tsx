@@ -6,6 +6,7 @@ import { LineChart, type Series } from '../charts/line-chart.tsx';
 import { queries, server, useSecrets } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Name } from '../parts/notes.tsx';
+import { SureButton } from '../parts/sure-button.tsx';
 import { Link, navigate } from '../router.tsx';
 import { saveFile } from '../save-file.ts';
 import { number } from '../text.ts';
@@ -131,7 +132,6 @@ function Facts({ about, layers }: { readonly about: VectorFacts; readonly layers
 /** What can be done with a vector. */
 function Actions({ name, deletable }: { readonly name: string; readonly deletable: boolean }) {
   const { apiKey } = useSecrets();
-  const [sure, setSure] = useState(false);
   const act = useMutation({
     mutationFn: async (what: 'download' | 'delete') => {
       if (what === 'download') saveFile(await server().vectorFile(name), `${name}.safetensors`);
@@ -156,15 +156,12 @@ function Actions({ name, deletable }: { readonly name: string; readonly deletabl
         </button>
       )}
       {deletable && (
-        <button
-          type="button"
-          className={sure ? 'danger' : ''}
+        <SureButton
+          name="Delete"
+          question="Delete for good?"
           disabled={act.isPending}
-          onClick={() => (sure ? act.mutate('delete') : setSure(true))}
-          onBlur={() => setSure(false)}
-        >
-          {sure ? 'Delete for good?' : 'Delete'}
-        </button>
+          onSure={() => act.mutate('delete')}
+        />
       )}
       {act.error !== null && (
         <div className="wide">

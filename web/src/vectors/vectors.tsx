@@ -35,7 +35,7 @@ function AllVectors() {
       ) : (
         <>
           <VectorTable vectors={found.data} />
-          <CosineMatrix names={names} />
+          {names.length > 1 && <CosineMatrix names={names} />}
         </>
       )}
       {found.data !== undefined && <ImportVector names={names} />}
