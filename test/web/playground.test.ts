@@ -171,6 +171,22 @@ describeWithBrowser('the playground', () => {
     expect(await tokens.textContent()).toBe(choices[0]!.message.content);
   });
 
+  it('steers a message that was sent before the vectors have come', async () => {
+    const { page } = await openBrowser(server.url);
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    await page.route('**/persona/vectors', async (route) => {
+      await opened;
+      await route.continue();
+    });
+    await page.goto(steered);
+    await say(page, 'How do I grow beans?');
+    expect(await page.locator('.reply').count()).toBe(0);
+    open();
+    await ended(page, 'Steered');
+    expect(await message(page).inputValue()).toBe('');
+  });
+
   it('keeps what decides a reply in its address', async () => {
     const { page } = await openBrowser(server.url);
     await page.goto('/');
