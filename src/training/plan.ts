@@ -2,6 +2,7 @@ import { batchPlanner, stepsPerEpoch } from './batches.ts';
 import { createTrainer } from './create-trainer.ts';
 import { type TrainSettings, memoryOf, settleTraining } from './settings.ts';
 import { type TrainOptions, overridden } from './train.ts';
+import { requireTrainingDevice } from './training-device.ts';
 
 /** What a training would do. */
 export interface TrainPlan {
@@ -29,6 +30,7 @@ export interface TrainPlan {
  */
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const { signal, onProgress: notify = () => undefined } = options;
+  requireTrainingDevice();
   const config = await overridden(options);
   const settings = await settleTraining(config, { signal, notify });
   for (const message of settings.notices) notify({ type: 'notice', message });

@@ -1,6 +1,4 @@
 import { resolve } from 'node:path';
-import { deviceOf } from '../engine/device-name.ts';
-import { UsageError } from '../errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { writeWhole } from '../store/files.ts';
 import { machineNote } from '../store/machine-note.ts';
@@ -26,6 +24,7 @@ import type { TrainListener } from './progress.ts';
 import { renderTrainReport } from './report.ts';
 import { type TrainSettings, memoryOf, precisionOfConfig, settleTraining } from './settings.ts';
 import { steeringEffect } from './steering-effect.ts';
+import { requireTrainingDevice } from './training-device.ts';
 import type { Trainer, TrainerOptions } from './types.ts';
 import { measurer } from './watch.ts';
 
@@ -65,7 +64,7 @@ export interface TrainResult {
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { signal, onProgress: notify = () => undefined } = options;
-  requireProcessor();
+  requireTrainingDevice();
   const config = await overridden(options);
   const settings = await settleTraining(config, { signal, notify });
   for (const message of settings.notices) notify({ type: 'notice', message });
@@ -84,16 +83,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   } finally {
     await folder.close();
   }
-}
-
-/** Gradients have not been tried on another device. */
-function requireProcessor(): void {
-  const device = deviceOf(undefined);
-  if (device === 'cpu') return;
-  throw new UsageError(
-    `Expected the device cpu for training, which runs on no other, got ${device}; leave --device and PERSONA_DEVICE out.`,
-    { details: { device } },
-  );
 }
 
 /** The configuration with what the call says instead. */

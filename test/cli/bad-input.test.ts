@@ -56,11 +56,20 @@ const wrongCommands: readonly BadInput[] = [
     env: { PERSONA_DEVICE: 'gpu' },
     says: /PERSONA_DEVICE.*webgpu.*"gpu"/,
   },
-  {
-    name: 'training on another device',
-    args: ['train', 'train.json', '--device', 'webgpu'],
+  ...[
+    ['train', 'train.json'],
+    ['train', 'train.json', '--dry-run'],
+    ['mitigate', 'mitigate.json'],
+    ['mitigate', 'mitigate.json', '--dry-run'],
+    ['experiment', 'finetuning', 'MODEL'],
+    ['experiment', 'screening', 'MODEL'],
+    ['reproduce', 'MODEL', '--only', 'mitigation'],
+    ['reproduce', 'MODEL', '--dry-run'],
+  ].map((args) => ({
+    name: `training on another device: ${args.join(' ')}`,
+    args: [...args, '--device', 'webgpu'],
     says: /device cpu for training.*got webgpu/,
-  },
+  })),
   { name: 'no prompt', args: ['generate', 'MODEL'], says: /--ids, --prompt and --messages, got none/ },
   { name: 'two prompts', args: generate('--prompt', 'a'), says: /exactly one of.*--ids and --prompt/ },
   {

@@ -17,6 +17,7 @@ import { describeArtifact } from '../../store/manifest.ts';
 import type { Recipe } from '../../store/run-folder.ts';
 import { jsonValueSchema } from '../../store/schema.ts';
 import { train } from '../../training/train.ts';
+import { requireTrainingDevice } from '../../training/training-device.ts';
 import { defined } from '../../util/defined.ts';
 import type { PlannedArm, PlannedTraining } from './arms.ts';
 import { type MitigateConfig, readMitigateConfig } from './config.ts';
@@ -54,6 +55,7 @@ export interface MitigateResult {
  */
 export async function mitigate(options: MitigateOptions): Promise<MitigateResult> {
   const { onProgress, onNotice } = options;
+  requireTrainingDevice();
   const config =
     typeof options.config === 'string' ? await readMitigateConfig(options.config) : options.config;
   const checkpoint = await loadCheckpoint(config.model);

@@ -1,4 +1,5 @@
 import { loadCheckpoint } from '../../model/checkpoint.ts';
+import { requireTrainingDevice } from '../../training/training-device.ts';
 import { readMitigateConfig } from './config.ts';
 import { openScene } from './scene.ts';
 
@@ -18,6 +19,7 @@ export interface MitigationPlan {
 
 /** Reads and checks all that a mitigation needs, without loading a weight or writing a file; errors as `mitigate`. */
 export async function planMitigation(file: string): Promise<MitigationPlan> {
+  requireTrainingDevice();
   const config = await readMitigateConfig(file);
   const checkpoint = await loadCheckpoint(config.model);
   const { arms, traits, target, choices, place } = await openScene(config, checkpoint);

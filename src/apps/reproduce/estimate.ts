@@ -16,7 +16,7 @@ import { estimateExtract } from '../estimate-extract.ts';
 import type { RateOptions } from '../estimate-rate.ts';
 import { runFolderName } from '../extract-all.ts';
 import type { PriceTable } from '../judge-prices.ts';
-import { type PartName, partNames, withNeeds } from './parts.ts';
+import { partNames, partPlan, withNeeds } from './parts.ts';
 import { type ReproduceOptions, openScene } from './reproduce.ts';
 import { extractionOptions } from './run-vectors.ts';
 import { type ReproduceScene, traitsOf } from './scene.ts';
@@ -56,7 +56,7 @@ export async function estimateReproduction(options: EstimateReproduceOptions): P
     await judges.close();
   }
   const joined = joinEstimates(named);
-  const training = wanted.filter((part) => !(countedParts as readonly PartName[]).includes(part));
+  const training = wanted.filter((part) => partPlan(part).trains);
   const left = scene.noData ?? 'A training is not estimated, and takes longer than the rest.';
   return {
     ...joined,

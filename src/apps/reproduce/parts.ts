@@ -7,6 +7,8 @@ export interface PartPlan {
   readonly stands: string;
   /** Parts whose results it works on. */
   readonly needs: readonly PartName[];
+  /** Whether models are trained in it. */
+  readonly trains: boolean;
 }
 
 /** In the order in which they run. */
@@ -27,37 +29,43 @@ export const partPlans: readonly PartPlan[] = [
     title: 'Vectors, layers, and steering by them',
     stands: 'Sections 2 and 3.2, Figure 3, Appendix B.4',
     needs: [],
+    trains: false,
   },
-  { name: 'poolings', title: 'Which tokens', stands: 'Figure 11', needs: ['extraction'] },
+  { name: 'poolings', title: 'Which tokens', stands: 'Figure 11', needs: ['extraction'], trains: false },
   {
     name: 'steering',
     title: 'Steering away, caps, conversations',
     stands: 'Section 3.2, and later work',
     needs: ['extraction'],
+    trains: false,
   },
   {
     name: 'monitoring',
     title: 'What the prompt foretells',
     stands: 'Section 3.3, Table 2',
     needs: ['extraction'],
+    trains: false,
   },
   {
     name: 'finetuning',
     title: 'Fine-tuning and the shift',
     stands: 'Section 4, Figures 6 and 20',
     needs: ['extraction'],
+    trains: true,
   },
   {
     name: 'mitigation',
     title: 'Keeping a trait out',
     stands: 'Section 5, Figures 7, 26 and 27',
     needs: ['extraction', 'finetuning'],
+    trains: true,
   },
   {
     name: 'screening',
     title: 'Flagging training data',
     stands: 'Section 6, Figures 8, 9, 17, 21 and 23',
     needs: ['extraction', 'finetuning'],
+    trains: true,
   },
 ];
 
@@ -75,3 +83,14 @@ export function withNeeds(asked: readonly PartName[]): PartName[] {
   for (const name of asked) add(name);
   return partNames.filter((name) => wanted.has(name));
 }
+
+/** Whether any of the parts, with what they build on, trains models. */
+export function trainsModels(asked: readonly PartName[]): boolean {
+  return withNeeds(asked).some((name) => partPlan(name).trains);
+}
+
+/** What to choose where nothing can be trained: the flag, with the parts that train nothing. */
+export const untrainedParts: string = `--only ${partPlans
+  .filter(({ trains }) => !trains)
+  .map(({ name }) => name)
+  .join(',')}`;

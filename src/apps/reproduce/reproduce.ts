@@ -23,6 +23,7 @@ import {
 } from '../../store/reproduction-folder.ts';
 import { type Recipe, openFolder } from '../../store/run-folder.ts';
 import { jsonValueSchema } from '../../store/schema.ts';
+import { requireTrainingDevice } from '../../training/training-device.ts';
 import { defined } from '../../util/defined.ts';
 import {
   type PartData,
@@ -31,7 +32,7 @@ import {
   type Reproduction,
   summarise,
 } from './outcome.ts';
-import { type PartName, partNames, partPlan, withNeeds } from './parts.ts';
+import { type PartName, partNames, partPlan, trainsModels, untrainedParts, withNeeds } from './parts.ts';
 import { renderReproduction } from './report.ts';
 import { runFinetuning, runMitigation, runScreening } from './run-models.ts';
 import { runExtraction, runMonitoring, runPoolings, runSteering } from './run-vectors.ts';
@@ -214,6 +215,8 @@ function noteOf(part: PartName, outcome: PartOutcome, wasThere: boolean): string
 
 /** Everything that is read before a weight is loaded, checked. */
 export async function openScene(options: ReproduceOptions): Promise<ReproduceScene> {
+  if (trainsModels(options.only ?? partNames))
+    requireTrainingDevice(`leave --device and PERSONA_DEVICE out, or train nothing with ${untrainedParts}`);
   const checkpoint = await loadCheckpoint(options.model);
   const { layers } = checkpoint.config;
   const layer = options.layer ?? Math.ceil(layers / 2);

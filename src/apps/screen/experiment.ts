@@ -12,6 +12,7 @@ import { armPaths } from '../../store/arm-files.ts';
 import { storeFailure, writeJson } from '../../store/files.ts';
 import { extremeFile, screenFiles } from '../../store/screen-folder.ts';
 import type { ScreenManifest } from '../../store/screen-schema.ts';
+import { requireTrainingDevice } from '../../training/training-device.ts';
 import { defined } from '../../util/defined.ts';
 import {
   type Foretold,
@@ -79,6 +80,7 @@ export interface ScreeningExperimentResult {
 export async function screeningExperiment(
   options: ScreeningExperimentOptions,
 ): Promise<ScreeningExperimentResult> {
+  requireTrainingDevice();
   const { mode = 'full', rows = 320, subset = rows, seed = 0 } = options;
   const out = resolve(options.out);
   const grid = options.grid?.result ?? (await finetuningExperiment({ ...options, out }));

@@ -12,6 +12,7 @@ import { describeArtifact } from '../../store/manifest.ts';
 import { parseTrainConfig } from '../../training/config.ts';
 import { directionHash } from '../../training/directions.ts';
 import { train } from '../../training/train.ts';
+import { requireTrainingDevice } from '../../training/training-device.ts';
 import { defined } from '../../util/defined.ts';
 import { type ChoiceSet, worldChoiceSet } from '../capability/choice-set.ts';
 import { extract } from '../extract.ts';
@@ -99,6 +100,7 @@ export const tinyTraining = {
  * trait's vector tells each trait's score. Everything is kept in `out`; the same call continues after a stop.
  */
 export async function finetuningExperiment(options: FinetuningOptions): Promise<FinetuningResult> {
+  requireTrainingDevice();
   const checkpoint = await loadCheckpoint(options.model);
   const traits = await traitsOf(checkpoint, options.traits);
   const { seed = 0, rows = 320 } = options;
