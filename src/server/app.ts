@@ -112,6 +112,7 @@ function addVectors(app: App, settings: ServerSettings): void {
   app.get('/persona/vectors', async (c) => c.json({ vectors: await vectors.list() }));
   app.get(path, async (c) => c.json(await vectors.get(c.req.param('name'))));
   app.get(`${path}/layers`, async (c) => c.json(await vectors.layers(c.req.param('name'))));
+  app.get(`${path}/validation`, async (c) => c.json(await vectors.validation(c.req.param('name'))));
   app.get(`${path}/file`, (c) => {
     // Who may steer by a vector may not carry it off.
     if (settings.keys !== null) checkToken(c.req.raw, settings.token);

@@ -63,10 +63,10 @@ import type {
   ScreenRowsQuery,
   ScreenRowText,
 } from './screen-api.ts';
-import type { CosinesQuery, VectorCosines, VectorLayers } from './vectors-api.ts';
+import type { CosinesQuery, VectorCosines, VectorLayers, VectorValidation } from './vectors-api.ts';
 
 export { ServerRefusal } from './client-parts.ts';
-export type { VectorCosines, VectorLayers } from './vectors-api.ts';
+export type { VectorCosines, VectorLayers, VectorValidation } from './vectors-api.ts';
 export type {
   ScreenDetail,
   ScreenHistogram,
@@ -212,6 +212,11 @@ export class PersonaClient {
     return this.ask('GET', vectorPath(name, '/layers'));
   }
 
+  /** What a vector was measured to do, by layer and strength. */
+  vectorValidation(name: string): Promise<VectorValidation> {
+    return this.ask('GET', vectorPath(name, '/validation'));
+  }
+
   /** A vector's file, whole. */
   async vectorFile(name: string): Promise<Blob> {
     return (await this.send(vectorPath(name, '/file'), { headers: this.headers })).blob();
@@ -274,8 +279,7 @@ export class PersonaClient {
 
   /** The JSON lines of the flagged rows, or of the others, as they come. */
   async exportScreen(id: string, query: ScreenExportQuery): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.send(exportPath(id, query), { headers: this.headers });
-    return response.body!;
+    return (await this.send(exportPath(id, query), { headers: this.headers })).body!;
   }
 
   /** Turns and alerts as they come, for as long as the server runs; with the id of an event, from the one after it. */

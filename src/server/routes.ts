@@ -3,7 +3,7 @@ import * as api from './api.ts';
 import { registerMonitorRoutes } from './monitor-routes.ts';
 import { registerScreenRoutes } from './screen-routes.ts';
 import { answer, json, named, token } from './route-parts.ts';
-import { cosinesQuery, vectorCosines, vectorLayers } from './vectors-api.ts';
+import { cosinesQuery, vectorCosines, vectorLayers, vectorValidation } from './vectors-api.ts';
 
 /** Of a stream the schema is that of one event's data. */
 const streamed = (schema: z.ZodType, chunk: z.ZodType, description: string) => ({
@@ -41,6 +41,7 @@ export function registerRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     responses: answer(api.capabilities, 'What this server can'),
   });
   registerVectorRoutes(registry);
+  registerVectorChanges(registry);
   registerMonitorRoutes(registry);
   registerScreenRoutes(registry);
 }
@@ -65,6 +66,12 @@ function registerVectorRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
   });
   registry.registerPath({
     method: 'get',
+    path: '/persona/vectors/{name}/validation',
+    request: named,
+    responses: answer(vectorValidation, 'What one vector was measured to do, by layer and strength'),
+  });
+  registry.registerPath({
+    method: 'get',
     path: '/persona/vectors/{name}/file',
     request: named,
     responses: {
@@ -81,6 +88,9 @@ function registerVectorRoutes(registry: OpenAPIHono['openAPIRegistry']): void {
     request: { query: cosinesQuery },
     responses: answer(vectorCosines, 'Cosines of the vectors with each other at one layer'),
   });
+}
+
+function registerVectorChanges(registry: OpenAPIHono['openAPIRegistry']): void {
   registry.registerPath({
     method: 'put',
     path: '/persona/vectors/{name}',

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { appendFile, copyFile, link, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isThere } from '../store/files.ts';
+import { isThere, readTextIfThere, writeWhole } from '../store/files.ts';
 import { processStart } from '../store/lock.ts';
 import { runFiles } from '../store/run-folder.ts';
 import type { ServedRunStatus } from '../store/served-run.ts';
@@ -11,6 +11,7 @@ import { commandsOf } from './run-command.ts';
 import { type RunEntry, placesOf } from './run-entry.ts';
 import { errorIn, partBytes, readLog, tailOffset } from './run-log.ts';
 import { type ProcessEnd, startProcess } from './run-process.ts';
+import { sweepBeside } from './vector-validation.ts';
 
 /** How a run ended. */
 export interface RunEnd {
@@ -88,7 +89,8 @@ function quoted(word: string): string {
 }
 
 /**
- * Puts the vector of a finished extraction into the folder of vectors, whole and over no other one.
+ * Puts the vector of a finished extraction into the folder of vectors, whole and over no other one, and beside it what it was
+ * measured to do.
  *
  * @returns a sentence about why that could not be, or null.
  */
@@ -98,7 +100,7 @@ export async function publishVector(output: string, vectors: string, name: strin
     await mkdir(vectors, { recursive: true });
     await copyFile(join(output, runFiles.vector), aside);
     await link(aside, join(vectors, `${name}.safetensors`));
-    return null;
+    return await publishSweep(output, vectors, name);
   } catch (error) {
     const code = systemCode(error);
     if (code === null) throw error;
@@ -106,5 +108,18 @@ export async function publishVector(output: string, vectors: string, name: strin
     return `The vector was not put among the others as "${name}": ${why}.`;
   } finally {
     await rm(aside, { force: true });
+  }
+}
+
+/** A vector without it is as good: whoever is killed here leaves one that nobody has measured. */
+async function publishSweep(output: string, vectors: string, name: string): Promise<string | null> {
+  const beside = sweepBeside(vectors, name);
+  try {
+    const text = await readTextIfThere(join(output, runFiles.sweep));
+    if (text === null) await rm(beside, { force: true });
+    else await writeWhole(beside, text);
+    return null;
+  } catch (error) {
+    return `The vector is among the others as "${name}", without what it was measured to do: ${error instanceof Error ? error.message : 'it could not be read'}`;
   }
 }

@@ -1,4 +1,4 @@
-/** What the routes of vectors give beside `api.ts`: a vector layer by layer, and all of them against each other. */
+/** What the routes of vectors give beside `api.ts`: a vector layer by layer, what it was measured to do, and all of them against each other. */
 
 import { z } from '@hono/zod-openapi';
 
@@ -22,6 +22,48 @@ export const vectorLayers = z
   })
   .openapi('VectorLayers');
 export type VectorLayers = z.infer<typeof vectorLayers>;
+
+const validationCell = z.object({
+  layer: z.int(),
+  strength: z.number().openapi({ description: 'In the unit of the sweep' }),
+  coef: z.number().openapi({ description: 'Coefficient of the raw vector' }),
+  score: z.number().nullable().openapi({ description: 'Mean trait score, 0 to 100' }),
+  lower: z.number().nullable(),
+  upper: z.number().nullable(),
+  coherence: z.number().nullable().openapi({ description: 'Mean coherence, 0 to 100' }),
+  coherence_lower: z.number().nullable(),
+  coherence_upper: z.number().nullable(),
+  rollouts: z.int(),
+  unscored: z.int(),
+});
+const validation = z.object({
+  file: z.string().openapi({ description: 'Its path below the run, or beside the vector' }),
+  pooling: z.string().openapi({ description: 'What the vector that was added is the mean of' }),
+  positions: z.string().openapi({ description: 'Where it was added' }),
+  unit: z.enum(['fraction', 'norm', 'coef']).openapi({
+    description:
+      "Of strengths: length as a share of the residual stream's, length, or coefficient of the raw vector",
+  }),
+  coherence_floor: z.number(),
+  unsteered: z.object({ score: z.number().nullable(), coherence: z.number().nullable() }),
+  cells: z.array(validationCell).openapi({ description: 'With the vector added; 95 % intervals' }),
+  random: z
+    .array(validationCell)
+    .openapi({ description: 'The same with a random direction of the same length' }),
+  chosen: z
+    .object({ layer: z.int(), strength: z.number() })
+    .nullable()
+    .openapi({ description: 'Most of the trait at a positive strength with coherent text' }),
+});
+export const vectorValidation = z
+  .object({
+    name: z.string(),
+    validations: z
+      .array(validation)
+      .openapi({ description: 'The run’s own first; none where nothing was measured' }),
+  })
+  .openapi('VectorValidation');
+export type VectorValidation = z.infer<typeof vectorValidation>;
 
 export const cosinesQuery = z.strictObject({
   layer: z.coerce.number().int().min(0).exactOptional().openapi({

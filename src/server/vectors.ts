@@ -16,7 +16,8 @@ import { nameableVectors } from './persona.ts';
 import { fileInside } from './run-files.ts';
 import type { Limits } from './settings.ts';
 import { compareAll } from './vector-cosines.ts';
-import type { VectorCosines, VectorLayers } from './vectors-api.ts';
+import { readValidations, sweepBeside } from './vector-validation.ts';
+import type { VectorCosines, VectorLayers, VectorValidation } from './vectors-api.ts';
 
 const uploadPrefix = '.upload-';
 /** Milliseconds after which nobody is still sending. */
@@ -83,6 +84,14 @@ export class VectorResources {
     };
   }
 
+  /** What a vector was measured to do, as it lies in its run or beside its file. */
+  async validation(name: string): Promise<VectorValidation> {
+    const path = await this.existing(name);
+    const { pooling } = (await PersonaVector.load(path)).metadata;
+    const isRun = path !== this.uploaded(name);
+    return { name, validations: await readValidations(this.folder, { name, isRun, pooling }) };
+  }
+
   /** Cosines of the vectors that can be read with each other. */
   async cosines(layer?: number): Promise<VectorCosines> {
     const load = async (name: string): Promise<PersonaVector> =>
@@ -147,6 +156,8 @@ export class VectorResources {
     const bytes = [...file.tensors.values()].reduce((sum, data) => sum + data.byteLength, 0);
     if (bytes > this.limits.uploadBytes)
       throw new HttpFailure(413, `expected at most ${this.limits.uploadBytes} bytes unpacked, got ${bytes}`);
+    // What was measured of another vector says nothing of this one.
+    await rm(sweepBeside(this.folder, name), { force: true });
     await writeVectorFile(this.uploaded(name), file);
     return { ...(await this.get(name)), notes: [...notes] };
   }
@@ -156,6 +167,7 @@ export class VectorResources {
       const file = await this.existing(name);
       if (file !== this.uploaded(name))
         throw new HttpFailure(409, `"${name}" is a run of \`persona extract\`, which is deleted by hand`);
+      await rm(sweepBeside(this.folder, name), { force: true });
       await rm(file);
     });
   }

@@ -146,6 +146,7 @@ describe('the OpenAPI document', () => {
       'put /persona/vectors/{name}',
       'delete /persona/vectors/{name}',
       'get /persona/vectors/{name}/layers',
+      'get /persona/vectors/{name}/validation',
       'get /persona/vectors/{name}/file',
       'get /persona/cosines',
       'get /persona/conversations',

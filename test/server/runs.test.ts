@@ -182,5 +182,8 @@ describe('an extraction', () => {
     expect(await client.run(id)).toMatchObject({ report: 'report.html' });
     const vectors = await client.vectors();
     expect(vectors.map(({ name }) => name)).toEqual(['evil-quick', 'mood']);
+    const { validations } = await client.vectorValidation('evil-quick');
+    expect(validations.map(({ file }) => file)).toEqual(['evil-quick.sweep.json']);
+    expect(validations[0]!.cells.length).toBeGreaterThan(10);
   });
 });

@@ -1,10 +1,11 @@
 /** Vectors as somebody looks at them, brings and removes them: in a browser, against a server. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { startServer } from '../../src/server/start.ts';
 import { describeWithBrowser, harmTo, hostile, openBrowser, seriousFindings } from '../helpers/browser.ts';
 import { builtDashboard } from '../helpers/dashboard.ts';
+import { smallSweep, sweepOf } from '../helpers/sweeps.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
 import { modelless, token } from '../helpers/test-server.ts';
 import { vectorOf } from '../helpers/vectors.ts';
@@ -18,6 +19,10 @@ async function serve(): Promise<{ readonly folder: string; readonly url: string 
   return { folder, url: `http://127.0.0.1:${server.port}` };
 }
 
+/** Wider than a phone. */
+const wideSweep = sweepOf(
+  Array.from({ length: 24 }, (_, i) => ({ layer: 2, strength: i / 4 - 2, score: 4 * i, coherence: 80 })),
+);
 const rows = (angle: number) => [
   [0, 0],
   [3, 4],
@@ -73,6 +78,67 @@ describeWithBrowser('vectors', () => {
     expect(troubles.filter((text) => !/status of 40[01]/.test(text))).toEqual([]);
   });
 
+  it('are shown with what they were measured to do, by layer and strength', async () => {
+    const { url, folder } = await serve();
+    await vectorOf('evil', rows(0), { recommendedLayer: 2 }).save(join(folder, 'evil.safetensors'));
+    const { page, troubles } = await openBrowser(url);
+    await page.goto('/app/vectors/evil');
+    await page.getByText('persona extract TRAIT').waitFor();
+    await writeFile(join(folder, 'evil.sweep.json'), '{"layers": 3}');
+    await page.reload();
+    await page.getByRole('alert').getByText('Expected a sweep in "evil.sweep.json"').waitFor();
+    await writeFile(join(folder, 'evil.sweep.json'), JSON.stringify(smallSweep));
+    await page.getByRole('button', { name: 'Try again' }).click();
+    const scores = page.getByRole('grid', { name: 'Trait score by layer and strength' });
+    await scores.waitFor();
+    expect(await scores.getByRole('columnheader').allTextContents()).toEqual([
+      'Layer',
+      'Strength −1',
+      'Strength +1',
+      'Strength +2',
+    ]);
+    expect(await scores.getByRole('row').nth(1).getByRole('gridcell').allTextContents()).toEqual([
+      '1',
+      '72, chosen',
+      '88, coherence below 75',
+    ]);
+    expect(await scores.getByRole('row').nth(2).getByRole('gridcell').allTextContents()).toEqual([
+      '2',
+      '30',
+      'not measured',
+    ]);
+    // One cell can be tabbed to: the chosen one. From there keys lead on.
+    await scores.locator('td[tabindex="0"]').focus();
+    const told = page.locator('.cell-told');
+    expect(await told.textContent()).toContain(
+      'Layer 2, strength +1 (coefficient 2.00): score 72.0 (68.0 to 76.0), coherence 84.0 (81.0 to 87.0), 20 texts.',
+    );
+    await page.keyboard.press('ArrowRight');
+    expect(await told.textContent()).toContain('Layer 2, strength +2');
+    await page.keyboard.press('ArrowDown');
+    expect(await told.textContent()).toContain('Not measured');
+    await page.keyboard.press('Home');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('2');
+    expect(await seriousFindings(page)).toEqual([]);
+    await page.getByText('Coherence', { exact: true }).click();
+    const coherences = page.getByRole('grid', { name: 'Coherence by layer and strength' });
+    expect(await coherences.getByRole('row').nth(1).getByRole('gridcell').allTextContents()).toEqual([
+      '93',
+      '84, chosen',
+      '41, coherence below 75',
+    ]);
+    await page.getByText('A random direction as long').click();
+    const random = page.getByRole('grid', { name: 'Coherence by layer and strength, of a random direction' });
+    expect(await random.getByRole('gridcell').first().textContent()).toBe('70, coherence below 75');
+    await expect.poll(() => new URL(page.url()).hash).toBe('#measure=coherence&direction=random');
+    expect(await seriousFindings(page)).toEqual([]);
+    await page.getByText('This vector', { exact: true }).click();
+    await page.getByRole('link', { name: 'Try it in the playground' }).click();
+    expect(page.url()).toMatch(/\/app\/playground#layer=2&steer=evil%3A2$/);
+    // The browser itself tells of the file that was no sweep.
+    expect(troubles.filter((text) => !text.includes('status of 409'))).toEqual([]);
+  });
+
   it('of any name show as text, are accessible and fit on a phone', async () => {
     const { url, folder } = await serve();
     const names = [hostile.fileName, hostile.control, hostile.rightToLeft, 'x'.repeat(150), 'evil'];
@@ -82,6 +148,7 @@ describeWithBrowser('vectors', () => {
         model: hostile.control,
         residualNorms: [1, 8, 9, 12],
       }).save(join(folder, `${name}.safetensors`));
+    await writeFile(join(folder, `${hostile.fileName}.sweep.json`), JSON.stringify(wideSweep));
     for (const [size, colours] of [
       ['laptop', 'dark'],
       ['phone', 'light'],
@@ -91,7 +158,7 @@ describeWithBrowser('vectors', () => {
         await page.goto(path);
         await page.getByText('onerror').first().waitFor();
         await page
-          .getByRole(path === '/app/vectors' ? 'table' : 'slider')
+          .getByRole(path === '/app/vectors' ? 'table' : 'grid')
           .last()
           .waitFor();
         expect([path, await harmTo(page)]).toEqual([path, { ran: false, tooWide: 0 }]);

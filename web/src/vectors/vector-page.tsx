@@ -10,6 +10,7 @@ import { SureButton } from '../parts/sure-button.tsx';
 import { Link, navigate } from '../router.tsx';
 import { saveFile } from '../save-file.ts';
 import { number } from '../text.ts';
+import { ValidationMap } from './validation-map.tsx';
 
 /** One vector: what is known of it, and how long it is at every layer. */
 export function VectorPage({ name }: { readonly name: string }) {
@@ -40,6 +41,7 @@ export function VectorPage({ name }: { readonly name: string }) {
       {found.data?.about !== undefined && (
         <>
           <Norms layers={found.data.layers} recommended={found.data.about.recommended_layer} />
+          <ValidationMap name={name} isRun={!found.data.layers.deletable} />
           <Facts about={found.data.about} layers={found.data.layers} />
         </>
       )}
