@@ -1,4 +1,7 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
+
+/** Milliseconds from one address to the next: browsers refuse one that changes with every key that is pressed. */
+const interval = 250;
 
 /** How settings are written as an address's part behind the #, which no server is sent, and read from it. */
 interface FragmentForm<Settings> {
@@ -16,14 +19,23 @@ export function useFragment<Settings>(
     window.addEventListener('hashchange', opened);
     return () => window.removeEventListener('hashchange', opened);
   }, [form]);
+  const written = useRef(0);
   useEffect(() => {
-    // Browsers refuse an address that changes with every key that is pressed.
-    const timer = setTimeout(() => {
+    const write = (): void => {
+      written.current = performance.now();
       const fragment = form.write(settings);
       const address = `${location.pathname}${location.search}${fragment === '' ? '' : `#${fragment}`}`;
       history.replaceState(null, '', address);
-    }, 250);
-    return () => clearTimeout(timer);
+    };
+    const wait = written.current + interval - performance.now();
+    if (wait <= 0) return write();
+    const timer = setTimeout(write, wait);
+    // A page that is reloaded meanwhile is opened as it was left.
+    window.addEventListener('pagehide', write);
+    return () => {
+      clearTimeout(timer);
+      window.removeEventListener('pagehide', write);
+    };
   }, [settings, form]);
   return [settings, (some) => set((before) => ({ ...before, ...some }))];
 }
