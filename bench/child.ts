@@ -16,6 +16,12 @@ export interface ChildResult extends Memory {
   readonly stdout: string;
 }
 
+interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What it reads on standard input. */
+  readonly input?: string;
+}
+
 /** How often memory is looked at, in milliseconds; the peak of the resident size itself needs no luck. */
 const sampleMs = 20;
 
@@ -25,13 +31,14 @@ const sampleMs = 20;
  */
 export async function runNode(
   args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  { environment = {}, input = '' }: RunOptions = {},
 ): Promise<ChildResult> {
   const started = performance.now();
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
+  child.stdin.end(input);
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;

@@ -4,7 +4,7 @@
  */
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { rm, statfs } from 'node:fs/promises';
+import { copyFile, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Dtype } from '../src/engine/model.ts';
 import { compiledCli } from '../test/helpers/build.ts';
@@ -53,6 +53,7 @@ export async function runPhases(origin: Origin, options: BenchOptions): Promise<
   await requireRoom(folder);
   const model = join(folder, shape);
   const phases = [await writeModel(model, options)];
+  await giveTokenizer(model, options.tokenizer);
   for (const dtype of options.dtype) {
     if (dtype === 'fp32') throw new Error('expected int8 or int4 for a large model, got fp32');
     phases.push(...(await runDtype(model, dtype, options)));
@@ -95,6 +96,15 @@ async function writeModel(model: string, { shape }: BenchOptions): Promise<Phase
   };
 }
 
+async function giveTokenizer(model: string, tokenizer: string | null): Promise<void> {
+  if (tokenizer === null) {
+    note('`persona chat` and `persona extract` are left out: they need --tokenizer');
+    return;
+  }
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(tokenizer, name), join(model, name));
+}
+
 async function runDtype(model: string, dtype: Dtype, options: BenchOptions): Promise<Phase[]> {
   const { folder, block, threads } = options;
   const cli = compiledCli();
@@ -130,9 +140,36 @@ async function runDtype(model: string, dtype: Dtype, options: BenchOptions): Pro
       ...weights,
     ]),
   ];
+  if (options.tokenizer !== null) phases.push(...(await talkAndExtract(cli, model, dtype, options)));
   if (dtype === 'int8') phases.push(await trainOnce(cli, model, input, options));
   await rm(output, { force: true });
   return phases.map(({ stdout: _, ...rest }) => rest);
+}
+
+/** A conversation of one turn, and a vector from few rollouts: what needs a tokenizer. Its words say nothing, so no judge drops any. */
+async function talkAndExtract(
+  cli: string,
+  model: string,
+  dtype: Dtype,
+  { folder, block }: BenchOptions,
+): Promise<(Phase & Pick<ChildResult, 'stdout'>)[]> {
+  const weights = ['--dtype', dtype, '--block', `${block}`];
+  const question = 'What would you do with a day without any duties?\n';
+  const talk = ['chat', model, ...weights, '--max-tokens', `${newTokens}`, '--temperature', '0'];
+  const chat = await phase(
+    'persona chat',
+    dtype,
+    `a question, at most ${newTokens} new tokens`,
+    [cli, ...talk],
+    question,
+  );
+  const out = join(folder, 'extracted');
+  const few = ['--instructions', '1', '--questions', '4', '--samples', '2', '--max-tokens', '16'];
+  const all = ['--threshold', '0', '--force', '--no-sweep', '--no-held-out', '--no-dose-response'];
+  const extract = ['extract', model, 'evil', ...weights, ...few, ...all, '--out', out];
+  const extracted = await phase('persona extract', dtype, '16 rollouts of 16 tokens', [cli, ...extract]);
+  await rm(out, { recursive: true, force: true });
+  return [chat, extracted];
 }
 
 /** One step of LoRA on all projections, with the frozen base in int8 and every block computed again on the way back. */
@@ -170,9 +207,10 @@ async function phase(
   dtype: Dtype | null,
   done: string,
   args: readonly string[],
+  input = '',
 ): Promise<Phase & Pick<ChildResult, 'stdout'>> {
   note(`${dtype ?? 'bf16'}: ${name}`);
-  return { name, dtype, done, ...(await runNode(args)) };
+  return { name, dtype, done, ...(await runNode(args, { input })) };
 }
 
 function printPhases({ shape, phases }: PhasesReport): void {

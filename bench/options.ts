@@ -33,6 +33,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** A Python with torch, transformers and peft; null without it. */
   readonly peer: string | null;
+  /** A folder whose tokenizer a large model is given; null without it. */
+  readonly tokenizer: string | null;
   readonly json: string | null;
   readonly keep: boolean;
   /** Of the random model, the quantised weights and what the phases write. */
@@ -48,7 +50,7 @@ export function parseOptions(): BenchOptions {
   const given = command().parse().opts();
   const shape = given.shape === '7b' ? 'qwen2.5-7b' : given.shape;
   const quick = given.quick === true;
-  const { tmp, peer, json, keep, ...rest } = given;
+  const { tmp, peer, tokenizer, json, keep, ...rest } = given;
   return {
     ...rest,
     shape,
@@ -58,6 +60,7 @@ export function parseOptions(): BenchOptions {
     tokens: quick ? 128 : given.tokens,
     steps: quick ? 4 : given.steps,
     peer: peer ?? null,
+    tokenizer: tokenizer ?? null,
     json: json ?? null,
     keep: keep === true,
     folder: tmp,
@@ -99,6 +102,10 @@ function command() {
     .option('--batch <list>', 'rows side by side in decode', positives, [1, 16, 64])
     .option('--steps <n>', 'tokens a row in decode; twice as many in extraction and screening', positive, 24)
     .option('--peer <python>', 'a Python with torch, transformers and peft, timed in the same rounds')
+    .option(
+      '--tokenizer <folder>',
+      'tokenizer.json and tokenizer_config.json for a large model, which `persona chat` and `persona extract` need',
+    )
     .option('--quick', 'few rounds of little work: to see that it runs, not to quote')
     .option(
       '--json <file>',
