@@ -41,6 +41,8 @@ export const noInterventions: InterventionPlan = { layers: new Map(), stages: 0,
 const dependent = 1e-5;
 /** Unit directions with a smaller overlap than this commute to float32 accuracy. */
 const orthogonal = 1e-6;
+/** Of any single edit. The model's norms add up squares in 32-bit floats, which end at 3.4e38; hundreds of edits leave room. */
+const longest = 1e17;
 
 /**
  * Checks a row's interventions against the model and puts them into the one form.
@@ -203,6 +205,16 @@ function checkVector(vector: ArrayLike<number>, config: ModelConfig, name: strin
       throw new UsageError(`${name}: expected finite numbers in the vector, got ${vector[i]} at index ${i}`);
     }
   }
+  checkSize(lengthOf(vector), `${name}: expected a vector`);
+}
+
+/** UsageError for a length in the residual stream that the model's norms cannot square. */
+function checkSize(length: number, expected: string): void {
+  if (Math.abs(length) > longest) {
+    throw new UsageError(
+      `${expected} of a length of at most ${longest.toExponential()}, got ${length.toPrecision(3)}; a residual stream that is longer leaves the range of 32-bit floats, and nothing but noise is said`,
+    );
+  }
 }
 
 /** UsageError, naming the probe, for a layer or a vector that the model does not have. */
@@ -244,6 +256,8 @@ function checkStrength(entry: Intervention, name: string): void {
     if (!Number.isFinite(entry.coef)) {
       throw new UsageError(`${name}: expected a finite "coef", got ${entry.coef}`);
     }
+    checkSize(entry.coef, `${name}: expected a "coef"`);
+    checkSize(entry.coef * lengthOf(entry.vector), `${name}: expected "coef" times the vector to be`);
     return;
   }
   if (dot(entry.vector, entry.vector) === 0) {
@@ -254,14 +268,19 @@ function checkStrength(entry: Intervention, name: string): void {
   if (Number.isNaN(min) || Number.isNaN(max) || min > max) {
     throw new UsageError(`${name}: expected min ≤ max, got min ${min} and max ${max}`);
   }
+  for (const bound of [min, max]) if (Number.isFinite(bound)) checkSize(bound, `${name}: expected a bound`);
 }
 
 function unit(vector: ArrayLike<number>): Float32Array {
   return Float32Array.from(unit64(vector));
 }
 
+function lengthOf(vector: ArrayLike<number>): number {
+  return Math.sqrt(dot(vector, vector));
+}
+
 function unit64(vector: ArrayLike<number>): Float64Array {
-  const length = Math.sqrt(dot(vector, vector));
+  const length = lengthOf(vector);
   return Float64Array.from(vector, (x) => x / length);
 }
 

@@ -143,20 +143,30 @@ describe('bodies', () => {
     expect(await ask('/v1/completions', body)).toBe(400);
   });
 
-  it('that steer beyond what numbers hold are refused with the reason', async () => {
-    const ones = Array.from({ length: 64 }, () => 1);
-    const [up, down] = [ones, ones.map((one, i) => (i % 2 === 0 ? one : -one))];
-    const steer = [
-      { vector: up, layer: 2, coef: 3e38 },
-      { vector: down, layer: 2, coef: -3e38 },
-    ];
-    const answer = await fetch(`${server.url}/v1/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...story, max_tokens: 5, persona: { steer } }),
+  describe('that steer', () => {
+    const steered = async (coef: number): Promise<Response> => {
+      const steer = [{ vector: Array.from({ length: 64 }, () => 1), layer: 2, coef }];
+      return fetch(`${server.url}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ...story, max_tokens: 5, persona: { steer } }),
+      });
+    };
+
+    it.each([3e38, -1e19, 2e16])('beyond what numbers hold are refused with the reason: %d', async (coef) => {
+      const answer = await steered(coef);
+      expect(answer.status).toBe(400);
+      const message = expect.stringContaining('at most 1e+17') as string;
+      expect(await answer.json()).toMatchObject({ error: { message } });
     });
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('too strong') } });
+
+    it('as strongly as they may are answered with words', async () => {
+      const answer = await steered(1e16);
+      expect(answer.status).toBe(200);
+      expect(await answer.json()).toMatchObject({
+        choices: [{ text: expect.stringMatching(/./) as string }],
+      });
+    });
   });
 
   it('with half a character are taken', async () => {
