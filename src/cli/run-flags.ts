@@ -6,9 +6,10 @@ export function runFlags(): Option[] {
   return [
     new Option(
       '--runs <dir>',
-      'let who has the token start extractions, trainings and experiments, kept in this folder (see docs/server.md)',
+      'let who has the token start extractions, trainings, screenings and experiments, kept in this folder (see docs/server.md)',
     ),
     new Option('--training <dir>', 'folder of the training files that can be started'),
+    new Option('--data <dir>', 'folder of the data sets that can be screened'),
     new Option(
       '--run-judge <name>',
       'language model that runs may judge and write traits with, such as openai:MODEL; may be given several times',

@@ -1,9 +1,11 @@
 import { traitSet } from '../persona/trait-set.ts';
+import { findVector } from '../persona/vector-folder.ts';
+import { isDatasetFile } from '../store/dataset/dataset-files.ts';
 import { HttpFailure } from './failure.ts';
 import { checkVectorName, nameableVectors } from './persona.ts';
 import { findModel } from './replies.ts';
 import { needsTrait } from './run-command.ts';
-import { fileInside, trainingFiles } from './run-files.ts';
+import { dataFiles, fileInside, trainingFiles } from './run-files.ts';
 import type { RunSettings } from './run-settings.ts';
 import { experimentNames, type RunOptions, type RunRequest } from './runs-api.ts';
 import type { ServedModel, ServerSettings } from './settings.ts';
@@ -16,6 +18,7 @@ export async function runOptions({ models, vectors, settings }: RunScene): Promi
   return {
     models: await Promise.all(models.map(async (one) => ({ id: one.id, traits: await traitsOf(one) }))),
     training: settings.training === null ? null : await trainingFiles(settings.training),
+    data: settings.data === null ? null : await dataFiles(settings.data),
     experiments: [...experimentNames],
     vectors: await nameableVectors(vectors),
     judges: ['lexical', ...settings.judges],
@@ -33,7 +36,13 @@ export async function checkRequest(request: RunRequest, scene: RunScene): Promis
     await trainingFile(request.file, settings);
     return;
   }
+  if (request.kind === 'screen') await dataFile(request.data, settings);
   const model = findModel(models, request.model);
+  const names = await nameableVectors(vectors);
+  if (request.kind === 'screen') {
+    for (const name of request.vectors) checkVectorName(name, names, 'vectors');
+    return;
+  }
   const { trait, judge } = request;
   if (judge !== undefined && judge !== 'lexical' && !settings.judges.includes(judge))
     throw unknown(
@@ -49,7 +58,6 @@ export async function checkRequest(request: RunRequest, scene: RunScene): Promis
       'expected a judge that is a language model, which writes the trait’s questions; start the server with --judge and name it',
       { param: 'judge' },
     );
-  const names = await nameableVectors(vectors);
   if (request.kind === 'extract') {
     if (request.save_as !== undefined && names.includes(request.save_as))
       throw new HttpFailure(409, `there is a vector "${request.save_as}" already; choose another name`, {
@@ -74,6 +82,23 @@ export async function trainingFile(name: string, { training }: RunSettings): Pro
   const file = name.endsWith('.json') ? await fileInside(training, name) : null;
   if (file !== null) return file;
   throw unknown('file', 'a training file in the folder of --training', name);
+}
+
+/** The path of a data set that a request names; HttpFailure 400 for one that is not in the folder. */
+export async function dataFile(name: string, { data }: RunSettings): Promise<string> {
+  if (data === null)
+    throw new HttpFailure(400, 'this server screens nothing; start it with --data FOLDER', {
+      code: 'no_data',
+    });
+  const file = isDatasetFile(name) ? await fileInside(data, name) : null;
+  if (file !== null) return file;
+  throw unknown('data', 'a data set in the folder of --data', name);
+}
+
+/** The file of a vector that a request names; HttpFailure 400 for one that is no longer there. */
+export async function vectorFile(name: string, folder: string): Promise<string> {
+  checkVectorName(name, await nameableVectors(folder), 'vectors');
+  return findVector(name, folder);
 }
 
 async function traitsOf({ model }: ServedModel): Promise<string[]> {

@@ -9,7 +9,8 @@ const place = {
   names: new Map([['small', 'owner/small@main']]),
   folder: 'runs/r1',
   vectors: 'vectors',
-  trainingFile: 'configs/train.json',
+  file: 'configs/train.json',
+  vectorFiles: ['vectors/evil.safetensors', 'vectors/kind/vector.safetensors'],
 };
 const argsOf = (request: RunRequest): (readonly string[])[] =>
   commandsOf(request, place).map(({ args }) => args);
@@ -24,6 +25,29 @@ describe('the commands of a run', () => {
   it('take a training file, whose output goes into the run', () => {
     expect(argsOf({ kind: 'train', file: 'train.json' })).toEqual([
       ['train', 'configs/train.json', '--output', 'runs/r1/output'],
+    ]);
+  });
+
+  it('screen a data set along the vectors that are named', () => {
+    const request = {
+      kind: 'screen',
+      model: 'small',
+      data: 'rows.jsonl',
+      vectors: ['evil', 'kind'],
+    } as const;
+    const along = ['--vector=vectors/evil.safetensors', '--vector=vectors/kind/vector.safetensors'];
+    const screenPlace = { ...place, file: '/data/rows.jsonl' };
+    const [bare] = commandsOf({ ...request, vectors: [...request.vectors] }, screenPlace);
+    const common = ['screen', 'owner/small@main', '/data/rows.jsonl', '--out=runs/r1/output', ...along];
+    expect(bare!.args).toEqual([...common, '--dtype=int8']);
+    const options = { mode: 'full', percentile: 99.5, sample: 200 } as const;
+    const [full] = commandsOf({ ...request, vectors: [...request.vectors], ...options }, screenPlace);
+    expect(full!.args).toEqual([
+      ...common,
+      '--dtype=int8',
+      '--mode=full',
+      '--percentile=99.5',
+      '--sample=200',
     ]);
   });
 

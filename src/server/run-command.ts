@@ -20,8 +20,10 @@ interface RunPlace {
   readonly folder: string;
   /** The folder of vectors. */
   readonly vectors: string;
-  /** Path of a training file that the request names. */
-  readonly trainingFile: string | null;
+  /** Path of the training file or data set that the request names. */
+  readonly file: string | null;
+  /** Paths of the vectors that a screening names. */
+  readonly vectorFiles: readonly string[];
 }
 
 /** Forty pairs, and every cell of the sweep once for each question: a minute or so on a small model. */
@@ -41,12 +43,20 @@ type Experiment = Extract<RunRequest, { kind: 'experiment' }>;
 /** The commands that a run consists of, one after the other. Whatever a client has named comes behind a flag of its own. */
 export function commandsOf(request: RunRequest, place: RunPlace): RunCommand[] {
   const output = servedRunPaths.output(place.folder);
-  if (request.kind === 'train') return [command(['train', place.trainingFile!, '--output', output])];
+  if (request.kind === 'train') return [command(['train', place.file!, '--output', output])];
   const model = place.models.find(({ id }) => id === request.model)!.model;
-  const judge = request.judge === undefined ? [] : [`--judge=${request.judge}`];
   const dtype = dtypes.find((name) => name !== 'fp32' && model.precision.startsWith(name));
   const held = dtype === undefined ? [] : [`--dtype=${dtype}`];
   const path = place.names.get(request.model)!;
+  if (request.kind === 'screen') {
+    const { mode, percentile, sample } = request;
+    const options = Object.entries({ mode, percentile, sample }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}=${value}`],
+    );
+    const along = place.vectorFiles.map((file) => `--vector=${file}`);
+    return [command(['screen', path, place.file!, `--out=${output}`, ...along, ...held, ...options])];
+  }
+  const judge = request.judge === undefined ? [] : [`--judge=${request.judge}`];
   if (request.kind === 'extract') {
     const { trait, quick } = request;
     const file = typeof trait === 'string' ? trait : servedRunPaths.trait(place.folder, trait.name);

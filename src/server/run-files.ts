@@ -3,6 +3,7 @@ import { join, sep } from 'node:path';
 import { readJsonObject } from '../model/json-text.ts';
 import { pathKind } from '../model/read-bytes.ts';
 import { PersonaError } from '../errors.ts';
+import { isDatasetFile } from '../store/dataset/dataset-files.ts';
 import { runFiles } from '../store/run-folder.ts';
 import type { RunFile, RunOptions } from './runs-api.ts';
 
@@ -51,6 +52,11 @@ export async function filesBelow(folder: string, below = '', depth = 0): Promise
 /** The page that sums a run up. */
 export function reportAmong(files: readonly RunFile[]): string | null {
   return files.find(({ path }) => path === runFiles.report)?.path ?? null;
+}
+
+/** The data sets in a folder. */
+export async function dataFiles(folder: string): Promise<RunFile[]> {
+  return (await filesBelow(folder)).filter(({ path }) => isDatasetFile(path));
 }
 
 /** The training files in a folder, with the model that each trains. */

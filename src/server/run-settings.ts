@@ -12,6 +12,8 @@ export interface RunSettings {
   readonly models: ReadonlyMap<string, string>;
   /** Folder of the training files that can be started; null for none. */
   readonly training: string | null;
+  /** Folder of the data sets that can be screened; null for none. */
+  readonly data: string | null;
   /** Language models that may judge and write traits, as `--judge` names them. */
   readonly judges: readonly string[];
   /** Runs under way at once; others wait. */
@@ -28,6 +30,7 @@ export interface RunSettings {
 export interface RunFlags {
   readonly runs?: string | undefined;
   readonly training?: string | undefined;
+  readonly data?: string | undefined;
   readonly runJudge?: readonly string[] | undefined;
   readonly runsAtOnce?: number | undefined;
   readonly keepRuns?: number | undefined;
@@ -39,12 +42,13 @@ export interface RunFlags {
  * @throws UsageError for flags that nothing comes of, and for a folder that is not there.
  */
 export async function readRunFlags(
-  { runs, training, runJudge, runsAtOnce, keepRuns }: RunFlags,
+  { runs, training, data, runJudge, runsAtOnce, keepRuns }: RunFlags,
   rest: Pick<RunSettings, 'program' | 'models' | 'onTrouble'>,
 ): Promise<RunSettings | null> {
   if (runs === undefined) {
     const names = {
       '--training': training,
+      '--data': data,
       '--run-judge': runJudge,
       '--runs-at-once': runsAtOnce,
       '--keep-runs': keepRuns,
@@ -54,15 +58,20 @@ export async function readRunFlags(
       throw new UsageError(`Expected --runs with ${given[0]}, since no run is started without it.`);
     return null;
   }
-  if (training !== undefined && (await pathKind(training)) !== 'folder')
-    throw new UsageError(`Expected a folder of training files at "${training}", got none; make it first.`);
   return {
     ...rest,
     folder: resolve(runs),
-    training: training === undefined ? null : resolve(training),
+    training: await folderOf(training, 'training files'),
+    data: await folderOf(data, 'data sets'),
     judges: runJudge ?? [],
     atOnce: runsAtOnce ?? 1,
     kept: keepRuns ?? 200,
     stopSeconds: 20,
   };
+}
+
+async function folderOf(path: string | undefined, what: string): Promise<string | null> {
+  if (path === undefined) return null;
+  if ((await pathKind(path)) === 'folder') return resolve(path);
+  throw new UsageError(`Expected a folder of ${what} at "${path}", got none; make it first.`);
 }

@@ -6,11 +6,12 @@ import { processStart } from '../store/lock.ts';
 import { runFiles } from '../store/run-folder.ts';
 import type { ServedRunStatus } from '../store/served-run.ts';
 import { systemCode } from '../util/system-code.ts';
-import { type RunScene, trainingFile } from './run-check.ts';
+import { dataFile, type RunScene, trainingFile, vectorFile } from './run-check.ts';
 import { commandsOf } from './run-command.ts';
 import { type RunEntry, placesOf } from './run-entry.ts';
 import { errorIn, partBytes, readLog, tailOffset } from './run-log.ts';
 import { type ProcessEnd, startProcess } from './run-process.ts';
+import type { RunRequest } from './runs-api.ts';
 import { sweepBeside } from './vector-validation.ts';
 
 /** How a run ended. */
@@ -29,14 +30,13 @@ export async function workOn(entry: RunEntry, scene: RunScene, onProcess: () => 
   const { settings, models, vectors } = scene;
   const { folder, log } = placesOf(settings.folder, entry.id);
   const { request } = entry;
-  const file = request.kind === 'train' ? await trainingFile(request.file, settings) : null;
   let end: ProcessEnd = { code: 0, signal: null, trouble: null };
   for (const { args, makes } of commandsOf(request, {
     models,
     names: settings.models,
     vectors,
     folder,
-    trainingFile: file,
+    ...(await filesOf(request, scene)),
   })) {
     if (makes !== null && (await isThere(makes))) continue;
     if (entry.stopping !== null) return stopped(entry, null);
@@ -56,6 +56,17 @@ export async function workOn(entry: RunEntry, scene: RunScene, onProcess: () => 
     if (end.code !== 0) break;
   }
   return explain(entry, end, log);
+}
+
+/** The files that a request names, as they lie now. */
+async function filesOf(
+  request: RunRequest,
+  { settings, vectors }: RunScene,
+): Promise<{ readonly file: string | null; readonly vectorFiles: readonly string[] }> {
+  if (request.kind === 'train') return { file: await trainingFile(request.file, settings), vectorFiles: [] };
+  if (request.kind !== 'screen') return { file: null, vectorFiles: [] };
+  const files = request.vectors.map((name) => vectorFile(name, vectors));
+  return { file: await dataFile(request.data, settings), vectorFiles: await Promise.all(files) };
 }
 
 async function explain(entry: RunEntry, end: ProcessEnd, log: string): Promise<RunEnd> {

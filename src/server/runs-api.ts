@@ -40,6 +40,19 @@ const trainRequest = z.strictObject({
   kind: z.literal('train'),
   file: z.string().min(1).max(400).openapi({ description: 'A training file in the folder of --training' }),
 });
+const screenRequest = z.strictObject({
+  kind: z.literal('screen'),
+  model,
+  data: z.string().min(1).max(400).openapi({ description: 'A data set in the folder of --data' }),
+  vectors: z.array(z.string().min(1).max(400)).min(1).max(16),
+  mode: z.enum(['auto', 'full', 'prompt-last', 'raw']).exactOptional().openapi({
+    description: 'What a reply is compared with, as `persona screen --mode` says; default `prompt-last`',
+  }),
+  percentile: z.number().min(0).max(100).exactOptional().openapi({
+    description: 'Flagged is what lies here or above; default 95',
+  }),
+  sample: z.int().min(1).exactOptional().openapi({ description: 'So many rows, drawn at random' }),
+});
 export const experimentNames = ['monitoring', 'steering', 'finetuning', 'screening', 'reproduce'] as const;
 const experimentRequest = z.strictObject({
   kind: z.literal('experiment'),
@@ -51,7 +64,7 @@ const experimentRequest = z.strictObject({
   quick,
 });
 export const runRequest = z
-  .discriminatedUnion('kind', [extractRequest, trainRequest, experimentRequest])
+  .discriminatedUnion('kind', [extractRequest, trainRequest, screenRequest, experimentRequest])
   .openapi('RunRequest');
 export type RunRequest = z.infer<typeof runRequest>;
 
@@ -102,6 +115,10 @@ export const runOptions = z
       .array(z.object({ file: z.string(), model: z.string() }))
       .nullable()
       .openapi({ description: 'Null where the server has no --training' }),
+    data: z
+      .array(runFile)
+      .nullable()
+      .openapi({ description: 'Data sets that can be screened; null where the server has no --data' }),
     experiments: z.array(z.enum(experimentNames)),
     vectors: z.array(z.string()),
     judges: z.array(z.string()),

@@ -48,6 +48,9 @@ export const screenItem = z
     rows: z.int(),
     flagged: z.int().openapi({ description: 'For one trait or more, by the screening itself' }),
     traits: z.array(z.string()),
+    data: z
+      .array(z.string())
+      .openapi({ description: 'Names of the files that were screened, three at most' }),
   })
   .openapi('Screen');
 export type ScreenItem = z.infer<typeof screenItem>;

@@ -74,7 +74,7 @@ function streamOf(pieces: AsyncGenerator<Uint8Array>, c: ServerContext): Readabl
 }
 
 function refuse(): never {
-  throw new HttpFailure(404, 'this server shows no screenings; start it with --screens DIR', {
+  throw new HttpFailure(404, 'this server shows no screenings; start it with --screens DIR or --runs DIR', {
     code: 'no_screens',
   });
 }

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { PersonaError } from '../errors.ts';
 import type { FoundScreen } from '../store/screens/find-screens.ts';
 import type { ScoreOrder } from '../store/screens/score-order.ts';
@@ -22,6 +23,8 @@ import type {
 const pageLength = 50;
 const binCount = 80;
 const mostSources = 50;
+/** Files of a screening that a list names. */
+const mostNamed = 3;
 /** Characters of a text in a page of rows. */
 const previewLength = 240;
 
@@ -137,7 +140,7 @@ export class ScreenResources {
 }
 
 function toItem({ id, name, manifest }: FoundScreen): ScreenItem {
-  const { model, mode, counts, traits } = manifest;
+  const { model, mode, counts, traits, files } = manifest;
   return {
     id,
     name,
@@ -146,6 +149,7 @@ function toItem({ id, name, manifest }: FoundScreen): ScreenItem {
     rows: counts['samples'] ?? 0,
     flagged: counts['flagged'] ?? 0,
     traits: traits.map((trait) => trait.name),
+    data: files.slice(0, mostNamed).map((file) => basename(file)),
   };
 }
 

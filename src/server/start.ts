@@ -6,7 +6,7 @@ import { UsageError } from '../errors.ts';
 import { ScreenLibrary } from '../store/screens/screen-library.ts';
 import { createApp, type ServerApp } from './app.ts';
 import { openMonitor } from './open-monitor.ts';
-import { openRuns } from './open-runs.ts';
+import { openRuns, type OpenRuns } from './open-runs.ts';
 import type { LogEntry } from './request-log.ts';
 import type { Limits, ServerSettings } from './settings.ts';
 
@@ -43,18 +43,17 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
     throw new UsageError(
       `Expected a token of at least ${leastToken} characters, got ${settings.token.length}; leave PERSONA_TOKEN unset to have one made.`,
     );
-  const screens = settings.screens.length === 0 ? null : await ScreenLibrary.open(settings.screens);
   const monitor = settings.monitor === null ? null : await openMonitor(settings, settings.monitor);
+  let runs: OpenRuns | null = null;
   const giveUp = async (error: unknown): Promise<never> => {
+    await runs?.runs.close();
     await monitor?.close();
     throw error;
   };
-  const runs = settings.runs === null ? null : await openRuns(settings, settings.runs).catch(giveUp);
+  runs = settings.runs === null ? null : await openRuns(settings, settings.runs).catch(giveUp);
+  const screens = await openScreens(settings).catch(giveUp);
   const app = createApp(settings, options.log, { open: monitor, runs, screens });
-  const server = await listen(app, settings.limits, options).catch(async (error: unknown) => {
-    await runs?.runs.close();
-    return giveUp(error);
-  });
+  const server = await listen(app, settings.limits, options).catch(giveUp);
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
@@ -66,6 +65,11 @@ export async function startServer(settings: ServerSettings, options: ListenOptio
       await monitor?.close();
     },
   };
+}
+
+/** Screenings in the folders that are named, and those that this server's runs have made. */
+async function openScreens({ screens, runs }: ServerSettings): Promise<ScreenLibrary | null> {
+  return screens.length === 0 && runs === null ? null : ScreenLibrary.open(screens, runs?.folder);
 }
 
 const loopback = new BlockList();

@@ -25,6 +25,7 @@ beforeAll(async () => {
     'empty.jsonl': [],
     'silent.jsonl': [row(' ')],
     'rows.csv': ['a,b'],
+    'model.gguf': ['no model'],
   };
   for (const [name, lines] of Object.entries(files))
     await writeFile(join(folder, name), lines.map((line) => `${line}\n`).join(''));
@@ -39,6 +40,11 @@ function screen(args: readonly string[]): Promise<ProcessResult> {
 const evil = ['--vector', 'evil.safetensors', '--out', 'out'];
 /** What is wrong, the arguments, and what the sentence says. */
 const bad: readonly (readonly [string, readonly string[], RegExp])[] = [
+  [
+    'a model that is no GGUF file',
+    ['model.gguf', 'good.jsonl', ...evil],
+    /^error: Expected a model folder or a GGUF file, got the file "model\.gguf"/m,
+  ],
   [
     'a line that is no JSON',
     ['broken.jsonl', ...evil],

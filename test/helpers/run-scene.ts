@@ -39,6 +39,7 @@ export async function runsAt(folder: string, change: Partial<RunSettings> = {}):
       ['persona-tiny', shippedModelFolder()],
     ]),
     training,
+    data: null,
     judges: [],
     atOnce: 1,
     kept: 200,

@@ -11,12 +11,20 @@ import { modelless, openTestServer, type TestServer, token } from '../helpers/te
 
 const asked = { kind: 'extract', model: 'persona-tiny', trait: 'evil' } as const;
 
+const screening = { kind: 'screen', model: 'persona-tiny', data: 'rows.jsonl', vectors: ['mood'] };
+
 describe('a request', () => {
   let folder = '';
   let server: TestServer;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'persona-runs-'));
-    server = await openTestServer({ runs: await runsAt(folder) });
+    const data = join(folder, 'data');
+    await mkdir(data);
+    await writeFile(join(data, 'rows.jsonl'), '');
+    await writeFile(join(data, 'rows.txt'), '');
+    await writeFile(join(folder, 'outside.jsonl'), '');
+    await symlink(join(folder, 'outside.jsonl'), join(data, 'link.jsonl'));
+    server = await openTestServer({ runs: await runsAt(folder, { data }) });
   });
   afterAll(async () => {
     await server.close();
@@ -42,6 +50,16 @@ describe('a request', () => {
       'vector',
     ],
     [{ kind: 'experiment', name: 'rm -rf', model: 'persona-tiny' }, 'name'],
+    [{ ...screening, data: '../outside.jsonl' }, 'data'],
+    [{ ...screening, data: '/etc/passwd' }, 'data'],
+    [{ ...screening, data: 'link.jsonl' }, 'data'],
+    [{ ...screening, data: 'rows.txt' }, 'data'],
+    [{ ...screening, data: 'none.jsonl' }, 'data'],
+    [{ ...screening, vectors: ['../mood'] }, 'vectors'],
+    [{ ...screening, vectors: ['mood', 'none'] }, 'vectors'],
+    [{ ...screening, vectors: [] }, 'vectors'],
+    [{ ...screening, percentile: 101 }, 'percentile'],
+    [{ ...screening, where: '1 = 1' }, null],
   ])('is refused as %j', async (request, param) => {
     const response = await post(server.url, '/persona/runs', request);
     expect(response.status).toBe(400);
@@ -90,6 +108,14 @@ describe('what is refused', () => {
     const folder = await temporaryFolder();
     await serveRuns(folder);
     await expect(serveRuns(folder)).rejects.toThrow(/is in use by/);
+  });
+
+  it('a screening where no data sets are served', async () => {
+    const { client } = await serveRuns(await temporaryFolder());
+    expect((await client.runOptions()).data).toBeNull();
+    await expect(client.startRun({ ...screening, kind: 'screen' })).rejects.toMatchObject({
+      code: 'no_data',
+    });
   });
 });
 

@@ -9,6 +9,7 @@ import { addKey, ApiKeys } from '../../src/server/keys.ts';
 import type { LogEntry } from '../../src/server/request-log.ts';
 import type { ServerSettings } from '../../src/server/settings.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
+import { runsAt } from '../helpers/run-scene.ts';
 import { screenScene } from '../helpers/screen-scene.ts';
 import { differenceOf, hostileText, rankOf, writeSyntheticScreen } from '../helpers/synthetic-screen.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
@@ -64,6 +65,7 @@ describe('a screening', () => {
         rows: count,
         flagged,
         traits: ['evil', 'sycophantic'],
+        data: ['rows.jsonl'],
       },
     ]);
     const detail = await client.screen('first');
@@ -74,6 +76,28 @@ describe('a screening', () => {
       highest: differenceOf(count - 1, count),
     });
     expect(detail.traits[0]!.sources).toHaveLength(5);
+  });
+
+  it('of a run has the id of its run, and is shown once wherever the folder of runs lies', async () => {
+    const place = await temporaryFolder();
+    const runs = await runsAt(place);
+    await writeSyntheticScreen(join(runs.folder, 'screen-1', 'output'), 40);
+    await writeSyntheticScreen(join(runs.folder, 'experiment-1', 'output', 'evil', 'high'), 40);
+    await writeSyntheticScreen(join(place, 'by-hand'), 40);
+    const names = async (screens: readonly string[]): Promise<unknown[]> => {
+      const other = await serve({ runs, screens });
+      const { port } = other;
+      const found = await new PersonaClient({ url: `http://127.0.0.1:${port}` }).screens();
+      await other.close(1000);
+      return found.map(({ id, name }) => [id.replace(/-[0-9a-f]{8}$/, ''), name]);
+    };
+    const ofRuns = [
+      ['experiment-1-evil-high', 'experiment-1/evil/high'],
+      ['screen-1', 'screen-1'],
+    ];
+    expect(await names([])).toEqual(ofRuns);
+    expect(await names([runs.folder])).toEqual(ofRuns);
+    expect(await names([place])).toEqual([['by-hand', 'by-hand'], ...ofRuns]);
   });
 
   it('has a histogram of all its rows', async () => {

@@ -27,7 +27,7 @@ const views: readonly View[] = [
     show: (facts, rest) => <Monitor id={rest} capabilities={facts} />,
   },
   { path: '/app/vectors', name: 'Vectors', show: (_, rest) => <Vectors name={rest} /> },
-  { path: '/app/runs', name: 'Runs', show: (_, rest) => <Runs rest={rest} /> },
+  { path: '/app/runs', name: 'Runs', show: (facts, rest) => <Runs rest={rest} capabilities={facts} /> },
   { path: '/app/screen', name: 'Screen', show: (_, rest) => <ScreenView id={rest} /> },
 ];
 

@@ -191,6 +191,7 @@ function toScreenJudge(
 async function split(paths: readonly string[]): Promise<{ model: string; data: string[] }> {
   const [first, ...rest] = paths;
   const isModel =
+    first!.endsWith('.gguf') ||
     (await pathKind(join(first!, 'config.json'))) === 'file' ||
     ((await pathKind(first!)) === null && rest.length > 0);
   if (!isModel) return { model: shippedModelFolder(), data: [...paths] };

@@ -51,7 +51,11 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     .option('--allow-webhook <host>', 'host that webhooks may go to; may be given several times', collected)
     .option('--forward <service=url>', 'send scores to langfuse=URL or phoenix=URL', collected)
     .option('--forward-text', 'send the texts of conversations too, not numbers alone')
-    .option('--screens <dir>', 'folder of results of `persona screen`; may be given several times', collected)
+    .option(
+      '--screens <dir>',
+      'folder of results of `persona screen`, shown beside those of --runs; may be given several times',
+      collected,
+    )
     .option('--no-dashboard', 'leave out the pages at / and below /app')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
     .addOption(dtypeOption)

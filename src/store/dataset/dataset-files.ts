@@ -18,6 +18,11 @@ export interface DatasetFile {
 
 const endings = /\.(jsonl|ndjson|json|parquet)(\.gz|\.zst)?$/i;
 
+/** Whether a file of that name can be one of a data set. */
+export function isDatasetFile(name: string): boolean {
+  return endings.test(name);
+}
+
 /**
  * The files of a data set: those that are named, and of a named folder all that a data set may consist of, in the order of
  * their names, its folders' too.

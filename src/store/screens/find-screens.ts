@@ -8,6 +8,7 @@ import { sha256 } from '../../util/hash.ts';
 import { slug } from '../cache-folder.ts';
 import { regularFile } from './file-identity.ts';
 import { runFiles } from '../run-folder.ts';
+import { servedRunPaths } from '../served-run.ts';
 import { screenFiles } from '../screen-folder.ts';
 import { type ScreenManifest, screenManifestSchema } from '../screen-schema.ts';
 
@@ -15,7 +16,7 @@ import { type ScreenManifest, screenManifestSchema } from '../screen-schema.ts';
 export interface FoundScreen {
   /** Letters, digits, `.`, `_` and `-`; the same for as long as the screening lies where it does. */
   readonly id: string;
-  /** Its path below the folder, or the folder's name, for people. */
+  /** Its path below the folder, or the folder's name, for people; of a served run's output the run's id. */
   readonly name: string;
   /** Absolute, and without links. */
   readonly folder: string;
@@ -31,41 +32,69 @@ const mostFolders = 5000;
 const manifestBytes = 64_000_000;
 const needed = [runFiles.manifest, screenFiles.scored, screenFiles.parquet];
 
+/** A folder that may be read, without links. */
+export interface ScreenRoot {
+  readonly folder: string;
+  /** Whether it is one of served runs, each with its results in a folder of its own. */
+  readonly isOfRuns: boolean;
+}
+
 /**
- * The folders as they really lie, their own links followed.
+ * The folders as they really lie, their own links followed: first that of served runs, whose screenings so have the ids of their
+ * runs.
  *
+ * @param runs Folder of served runs; null for none.
  * @throws UsageError for one that is none.
  */
-export async function resolveScreenFolders(folders: readonly string[]): Promise<string[]> {
-  const real: string[] = [];
+export async function resolveScreenRoots(
+  folders: readonly string[],
+  runs: string | null,
+): Promise<ScreenRoot[]> {
+  const real = new Map<string, ScreenRoot>();
+  if (runs !== null) {
+    const folder = await realpath(runs);
+    real.set(folder, { folder, isOfRuns: true });
+  }
   for (const folder of folders) {
     if ((await pathKind(folder)) !== 'folder')
       throw new UsageError(
         `--screens: expected a folder with results of \`persona screen\` at "${folder}", got none; check the path.`,
       );
-    real.push(await realpath(folder));
+    const resolved = await realpath(folder);
+    if (!real.has(resolved)) real.set(resolved, { folder: resolved, isOfRuns: false });
   }
-  return [...new Set(real)];
+  return [...real.values()];
 }
 
 /**
  * The finished screenings in resolved folders and what lies below them, by name. Nothing that a link leads to is one, so that none
  * lies outside; what cannot be read is passed over.
  */
-export async function findScreens(roots: readonly string[]): Promise<FoundScreen[]> {
+export async function findScreens(roots: readonly ScreenRoot[]): Promise<FoundScreen[]> {
   const found = new Map<string, FoundScreen>();
+  // A folder may lie in another one.
+  const seen = new Set<string>();
   for (const root of roots) {
     const budget = { folders: mostFolders };
-    for await (const folder of foldersOf(root, deepest, budget)) {
-      const read = await readManifest(folder);
+    for await (const folder of foldersOf(root.folder, deepest, budget)) {
+      const read = seen.has(folder) ? null : await readManifest(folder);
       if (read === null) continue;
-      const path = relative(root, folder).split(sep).join('/');
-      const name = path === '' ? root.slice(root.lastIndexOf(sep) + 1) : path;
+      seen.add(folder);
+      const name = nameOf(folder, root);
       const id = idOf(name, folder, found);
       found.set(id, { id, name, folder, ...read });
     }
   }
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function nameOf(folder: string, root: ScreenRoot): string {
+  const path = relative(root.folder, folder);
+  if (path === '') return root.folder.slice(root.folder.lastIndexOf(sep) + 1);
+  const [run] = path.split(sep);
+  const below = relative(servedRunPaths.output(join(root.folder, run!)), folder);
+  const name = root.isOfRuns && !below.startsWith('..') ? join(run!, below) : path;
+  return name.split(sep).join('/');
 }
 
 /** Folders that have all files of a screening; what lies below one of them is its own business. */

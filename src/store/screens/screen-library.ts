@@ -6,7 +6,13 @@ import { readFailure } from '../files.ts';
 import { jsonLine } from '../jsonl.ts';
 import { screenFiles } from '../screen-folder.ts';
 import { identityOf, regularFile } from './file-identity.ts';
-import { type FoundScreen, findScreens, isWhereItWas, resolveScreenFolders } from './find-screens.ts';
+import {
+  type FoundScreen,
+  findScreens,
+  isWhereItWas,
+  resolveScreenRoots,
+  type ScreenRoot,
+} from './find-screens.ts';
 import { findLines, readLine, readLines } from './line-index.ts';
 import { type ScoreOrder, readScoreOrder } from './score-order.ts';
 import { type ScoredRow, parseScoredRow, scoreColumn, toTrainingRow } from './scored-row.ts';
@@ -28,20 +34,23 @@ export type ExportForm = 'training' | 'scored';
 
 /** The finished screenings in some folders, read without holding more of them than numbers. */
 export class ScreenLibrary {
-  readonly #roots: readonly string[];
+  readonly #roots: readonly ScreenRoot[];
   readonly #orders = new WeightedCache<ScoreOrder>(keptBytes);
   readonly #lines = new WeightedCache<Float64Array>(keptBytes);
   #known: ReadonlyMap<string, FoundScreen> = new Map();
   /** Orders are made one after the other, each in a database of bounded memory. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(roots: readonly string[]) {
+  private constructor(roots: readonly ScreenRoot[]) {
     this.#roots = roots;
   }
 
-  /** @throws UsageError for a folder that is none. */
-  static async open(folders: readonly string[]): Promise<ScreenLibrary> {
-    return new ScreenLibrary(await resolveScreenFolders(folders));
+  /**
+   * @param runs Folder of served runs, whose screenings are found too; null for none.
+   * @throws UsageError for a folder that is none.
+   */
+  static async open(folders: readonly string[], runs: string | null = null): Promise<ScreenLibrary> {
+    return new ScreenLibrary(await resolveScreenRoots(folders, runs));
   }
 
   async list(): Promise<readonly FoundScreen[]> {

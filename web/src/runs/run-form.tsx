@@ -1,6 +1,6 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
-import type { RunOptions, RunRequest } from '../../../src/server/client.ts';
+import type { Capabilities, RunOptions, RunRequest } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty, ErrorNote } from '../parts/notes.tsx';
@@ -8,17 +8,24 @@ import { Link, navigate } from '../router.tsx';
 import { ExperimentFields } from './experiment-fields.tsx';
 import { ExtractFields } from './extract-fields.tsx';
 import { Choose } from './fields.tsx';
+import { ScreenFields } from './screen-fields.tsx';
 
-const kinds = ['extract', 'train', 'experiment'] as const;
+const kinds = ['extract', 'train', 'screen', 'experiment'] as const;
 type Kind = (typeof kinds)[number];
 const kindNames: Readonly<Record<Kind, string>> = {
   extract: 'Extraction',
   train: 'Training',
+  screen: 'Screening',
   experiment: 'Experiment',
 };
 
+interface RunFormProps {
+  readonly kind: string;
+  readonly capabilities: Capabilities;
+}
+
 /** The form for a new run; the address says of which kind. */
-export function RunForm({ kind: asked }: { readonly kind: string }) {
+export function RunForm({ kind: asked, capabilities }: RunFormProps) {
   const kind = kinds.find((one) => one === asked) ?? 'extract';
   const options = useQuery({ queryKey: ['run-options'], queryFn: () => server().runOptions() });
   return (
@@ -44,7 +51,9 @@ export function RunForm({ kind: asked }: { readonly kind: string }) {
           Asking the server…
         </p>
       )}
-      {options.data !== undefined && <Fields key={kind} kind={kind} options={options.data} />}
+      {options.data !== undefined && (
+        <Fields key={kind} kind={kind} options={options.data} served={capabilities.models} />
+      )}
     </div>
   );
 }
@@ -55,7 +64,13 @@ export interface KindProps {
   readonly children: (request: RunRequest | null) => ReactNode;
 }
 
-function Fields({ kind, options }: { readonly kind: Kind; readonly options: RunOptions }) {
+interface FieldsProps {
+  readonly kind: Kind;
+  readonly options: RunOptions;
+  readonly served: Capabilities['models'];
+}
+
+function Fields({ kind, options, served }: FieldsProps) {
   const start = useMutation({
     mutationFn: (request: RunRequest) => server().startRun(request),
     onSuccess: ({ id }) => {
@@ -84,6 +99,10 @@ function Fields({ kind, options }: { readonly kind: Kind; readonly options: RunO
           <NoModel />
         ) : kind === 'extract' ? (
           <ExtractFields options={options}>{end}</ExtractFields>
+        ) : kind === 'screen' ? (
+          <ScreenFields options={options} served={served}>
+            {end}
+          </ScreenFields>
         ) : (
           <ExperimentFields options={options}>{end}</ExperimentFields>
         )}

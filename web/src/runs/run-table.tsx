@@ -20,7 +20,7 @@ export function RunTable({ list }: { readonly list: RunList }) {
       {data.length === 0 ? (
         <Empty title="No run yet">
           <p>
-            Find a trait’s vector, train a model, or run one of the paper’s experiments:{' '}
+            Find a trait’s vector, train a model, screen a data set, or run one of the paper’s experiments:{' '}
             <Link href="/app/runs/new">start a run</Link>. It goes on when this page is closed, and {atOnce}{' '}
             at a time.
           </p>

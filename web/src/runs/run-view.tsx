@@ -98,6 +98,11 @@ function Head({ run, report, showsReport }: HeadProps) {
             {showsReport ? 'Log and files' : 'Open the report'}
           </Link>
         )}
+        {request.kind === 'screen' && run.status === 'done' && (
+          <Link className="button primary" href={`/app/screen/${encodeURIComponent(id)}`}>
+            Open the screening
+          </Link>
+        )}
         <Actions run={run} />
       </div>
       <p className="soft small">

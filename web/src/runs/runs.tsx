@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { ServerRefusal, type RunList, type RunsNews } from '../../../src/server/client.ts';
+import { type Capabilities, ServerRefusal, type RunList, type RunsNews } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty } from '../parts/notes.tsx';
@@ -8,8 +8,13 @@ import { RunTable } from './run-table.tsx';
 import { RunView } from './run-view.tsx';
 import { useNews } from '../use-news.ts';
 
-/** Extractions, trainings and experiments of the server: all, one, or the form for a new one. */
-export function Runs({ rest }: { readonly rest: string }) {
+interface RunsProps {
+  readonly rest: string;
+  readonly capabilities: Capabilities;
+}
+
+/** Extractions, trainings, screenings and experiments of the server: all, one, or the form for a new one. */
+export function Runs({ rest, capabilities }: RunsProps) {
   const list = useQuery({ queryKey: ['runs'], queryFn: () => server().runs() });
   useNews<RunsNews>('runs', (signal) => server().allRunEvents(signal), keep);
   if (list.data === undefined) {
@@ -28,7 +33,7 @@ export function Runs({ rest }: { readonly rest: string }) {
     );
   }
   const [first = '', second = ''] = rest.split('/');
-  if (first === 'new') return <RunForm kind={second} />;
+  if (first === 'new') return <RunForm kind={second} capabilities={capabilities} />;
   // Another run is another view, not the same one with other numbers.
   if (first !== '') return <RunView key={first} id={first} showsReport={second === 'report'} />;
   return <RunTable list={list.data} />;
@@ -37,7 +42,7 @@ export function Runs({ rest }: { readonly rest: string }) {
 /** Puts what a stream tells into the list that is shown. */
 function keep(news: RunsNews): void {
   if (news.event === 'run' && news.data.status === 'done')
-    void queries.invalidateQueries({ queryKey: ['vectors'] });
+    for (const queryKey of [['vectors'], ['screens']]) void queries.invalidateQueries({ queryKey });
   queries.setQueryData<RunList>(['runs'], (before) => {
     if (before === undefined) return before;
     if (news.event === 'removed')
@@ -56,10 +61,10 @@ function NoRuns() {
       <h1 className="unseen">Runs</h1>
       <Empty title="This server starts no runs">
         <p>
-          Start it with a folder for them, and extractions, trainings and experiments can be started here,
-          watched and stopped:
+          Start it with a folder for them, and extractions, trainings, screenings and experiments can be
+          started here, watched and stopped:
         </p>
-        <pre>persona serve --runs runs/served --training FOLDER</pre>
+        <pre>persona serve --runs runs/served --training FOLDER --data FOLDER</pre>
       </Empty>
     </div>
   );

@@ -13,6 +13,7 @@ export const statusWords: Readonly<Record<RunStatus, string>> = {
 /** What a run is, as a heading. Its names come from outside. */
 export function titleOf(request: RunRequest): string {
   if (request.kind === 'train') return `Training: ${request.file}`;
+  if (request.kind === 'screen') return `Screening: ${request.data}`;
   if (request.kind === 'experiment')
     return `Experiment: ${request.name}${request.trait === undefined ? '' : `, ${request.trait}`}`;
   return `Extraction: ${typeof request.trait === 'string' ? request.trait : request.trait.name}`;
@@ -21,6 +22,8 @@ export function titleOf(request: RunRequest): string {
 /** What a run is given beside, in a few words. */
 export function aboutOf(request: RunRequest): string {
   if (request.kind === 'train') return '';
+  if (request.kind === 'screen')
+    return [request.model, request.vectors.join(', '), request.mode ?? 'prompt-last'].join(' · ');
   const { model, quick, judge } = request;
   return [model, ...(quick === true ? ['quick'] : []), ...(judge === undefined ? [] : [judge])].join(' · ');
 }

@@ -7,7 +7,7 @@ import { count } from '../text.ts';
 export function ScreenList({ screens }: { readonly screens: readonly ScreenItem[] }) {
   return (
     <ul className="screens">
-      {screens.map(({ id, name, model, mode, rows, flagged, traits }) => (
+      {screens.map(({ id, name, model, mode, rows, flagged, traits, data }) => (
         <li key={id} className="card">
           <h2>
             <Link href={`/app/screen/${encodeURIComponent(id)}`}>
@@ -16,6 +16,9 @@ export function ScreenList({ screens }: { readonly screens: readonly ScreenItem[
           </h2>
           <p>
             {count(rows, 'row')}, {flagged.toLocaleString('en')} flagged
+          </p>
+          <p className="small">
+            <Name>{data.join(', ')}</Name>
           </p>
           <p className="soft small">
             {traits.map((trait, i) => (

@@ -19,6 +19,11 @@ function AllScreens() {
     <div className="page">
       <header className="page-head">
         <h1>Screened data</h1>
+        {found.data !== undefined && (
+          <Link className="button" href="/app/runs/new/screen">
+            Screen a file
+          </Link>
+        )}
       </header>
       {found.data === undefined ? (
         <Pending error={found.error} onRetry={() => void found.refetch()} />
@@ -72,11 +77,20 @@ function NoScreens({ served }: { readonly served: boolean }) {
     <Empty title={served ? 'Nothing has been screened yet' : 'This server shows no screenings'}>
       <p>
         A screening scores every reply of a data set along trait vectors: how much more of the trait is in it
-        than in what the model would say itself. Screen a file into the folder that the server shows, and it
-        appears here.
+        than in what the model would say itself.{' '}
+        {served ? (
+          <>
+            <Link href="/app/runs/new/screen">Screen a file</Link> of the server’s, or one of your own into
+            the folder that it shows:
+          </>
+        ) : (
+          'Start the server with folders of runs and of data sets, and files can be screened from here; or with the folder of what was screened by the command:'
+        )}
       </p>
       <pre>
-        {`persona screen rows.jsonl --vector evil --out screens/rows\npersona serve --screens screens`}
+        {served
+          ? 'persona screen rows.jsonl --vector evil --out screens/rows'
+          : 'persona serve --runs runs/served --data FOLDER\n\npersona screen rows.jsonl --vector evil --out screens/rows\npersona serve --screens screens'}
       </pre>
     </Empty>
   );
