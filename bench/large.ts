@@ -166,7 +166,18 @@ async function talkAndExtract(
   const out = join(folder, 'extracted');
   const few = ['--instructions', '1', '--questions', '4', '--samples', '2', '--max-tokens', '16'];
   const all = ['--threshold', '0', '--force', '--no-sweep', '--no-held-out', '--no-dose-response'];
-  const extract = ['extract', model, 'evil', ...weights, ...few, ...all, '--out', out];
+  const extract = [
+    'extract',
+    model,
+    'cheerful',
+    '--trait-set',
+    'stories',
+    ...weights,
+    ...few,
+    ...all,
+    '--out',
+    out,
+  ];
   const extracted = await phase('persona extract', dtype, '16 rollouts of 16 tokens', [cli, ...extract]);
   await rm(out, { recursive: true, force: true });
   return [chat, extracted];
