@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { commandGroups } from '../src/cli/command-list.ts';
 import { loadedBy } from './helpers/source.ts';
 
 /** Files and libraries that are loaded with a file. */
@@ -13,13 +14,26 @@ function loadedWith(path: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
+const isLibrary = (name: string): boolean => !name.startsWith('src/');
+const ofCommandLine = ['@commander-js/extra-typings', 'picocolors'];
+
 describe('the command line', () => {
-  it('loads no library but those that read flags and colour text before a command runs', () => {
+  it('loads the file of no command before it knows which one is called, and the libraries that read flags and colour text', () => {
     const loaded = [...loadedWith('src/cli/main.ts')];
-    expect(loaded).toContain('src/cli/commands/extract.ts');
-    expect(loaded.filter((name) => !name.startsWith('src/')).sort()).toEqual([
-      '@commander-js/extra-typings',
-      'picocolors',
-    ]);
+    expect(loaded).toContain('src/cli/command-list.ts');
+    expect(loaded.filter((name) => name.startsWith('src/cli/commands/'))).toEqual([]);
+    expect(loaded.filter(isLibrary).sort()).toEqual(ofCommandLine);
   });
+
+  const listed = Object.values(commandGroups).flat();
+  it.each(listed.map((entry) => [entry.name, entry] as const))(
+    'has the command %s where its list says, and no more libraries until it runs',
+    async (name, entry) => {
+      const make = await entry.load();
+      expect(make({ signal: new AbortController().signal }).name()).toBe(name);
+      const loaded = [...loadedWith(`src/cli/commands/${name}.ts`)];
+      expect(loaded.length).toBeGreaterThan(2);
+      expect(loaded.filter(isLibrary).filter((one) => !ofCommandLine.includes(one))).toEqual([]);
+    },
+  );
 });

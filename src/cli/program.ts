@@ -1,35 +1,8 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
-import { activationsCommand } from './commands/activations.ts';
-import { capabilityCommand } from './commands/capability.ts';
-import { datasetsCommand } from './commands/datasets.ts';
-import { calibrateCommand } from './commands/calibrate.ts';
-import { completionCommand } from './commands/completion.ts';
-import { chatCommand } from './commands/chat.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { estimateCommand } from './commands/estimate.ts';
-import { experimentCommand } from './commands/experiment.ts';
-import { extractCommand } from './commands/extract.ts';
-import { generateCommand } from './commands/generate.ts';
-import { inspectCommand } from './commands/inspect.ts';
-import { judgeCommand } from './commands/judge.ts';
-import { mergeCommand } from './commands/merge.ts';
-import { mitigateCommand } from './commands/mitigate.ts';
-import { monitorCommand } from './commands/monitor.ts';
-import { pullCommand } from './commands/pull.ts';
-import { reproduceCommand } from './commands/reproduce.ts';
-import { serveCommand } from './commands/serve.ts';
-import { rolloutsCommand } from './commands/rollouts.ts';
-import { screenCommand } from './commands/screen.ts';
-import { shiftCommand } from './commands/shift.ts';
-import { trainCommand } from './commands/train.ts';
-import { traitCommand } from './commands/trait.ts';
-import { reportCommand } from './commands/report.ts';
-import { validateCommand } from './commands/validate.ts';
-import { workerCommand } from './commands/worker.ts';
-import { vectorCommand } from './commands/vector.ts';
 import { devices } from '../engine/device-name.ts';
+import { commandGroups, needsAll } from './command-list.ts';
 import type { CommandContext } from './context.ts';
 import { reportFailure } from './failure.ts';
 import { translateOfficialFlags } from './official-flags.ts';
@@ -50,8 +23,10 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   guardStreams();
   const stop = listenForStop();
   try {
-    const program = buildProgram({ signal: stop.signal });
-    await program.parseAsync(translateOfficialFlags(args), { from: 'user' });
+    const given = translateOfficialFlags(args);
+    const program = buildProgram();
+    await addCommands(program, given, { signal: stop.signal });
+    await program.parseAsync(given, { from: 'user' });
     return 0;
   } catch (error) {
     return reportFailure(error, { debug: args.includes('--debug'), stop });
@@ -60,64 +35,52 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-function buildProgram(context: CommandContext): CommandUnknownOpts {
-  const program = new Command('persona')
-    .description(description)
-    .version(packageVersion(), '-V, --version', 'print the version')
-    .option('--debug', 'show where an error came from')
-    .addOption(
-      new Option(
-        '--device <name>',
-        'what computes models (default: PERSONA_DEVICE, else cpu); see docs/devices.md',
-      ).choices(devices),
-    )
-    // Whatever loads a model in this process, or in a thread of it, takes its device from there.
-    .hook('preAction', (self) => {
-      const { device } = self.opts() as { readonly device?: string };
-      if (device !== undefined) process.env['PERSONA_DEVICE'] = device;
-    })
-    .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true })
-    // Refusals are printed in one place, and never end the process from within.
-    .exitOverride()
-    .configureOutput({ outputError: () => undefined });
-  const commands = [
-    inspectCommand(),
-    generateCommand(context),
-    activationsCommand(context),
-    extractCommand(context),
-    traitCommand(context),
-    judgeCommand(context),
-    rolloutsCommand(),
-    validateCommand(context),
-    reportCommand(),
-    vectorCommand(context),
-    chatCommand(context),
-    calibrateCommand(context),
-    monitorCommand(context),
-    experimentCommand(context),
-    reproduceCommand(context),
-    screenCommand(context),
-    workerCommand(context),
-    trainCommand(context),
-    mergeCommand(),
-    shiftCommand(context),
-    mitigateCommand(context),
-    capabilityCommand(context),
-    datasetsCommand(),
-    serveCommand(context),
-    pullCommand(context),
-    doctorCommand(),
-    completionCommand(),
-  ];
-  const estimate = estimateCommand(commands, async (args) => {
-    await program.parseAsync(args, { from: 'user' });
-  });
-  for (const command of [...commands, estimate]) {
+function buildProgram(): CommandUnknownOpts {
+  return (
+    new Command('persona')
+      .description(description)
+      .version(packageVersion(), '-V, --version', 'print the version')
+      .option('--debug', 'show where an error came from')
+      .addOption(
+        new Option(
+          '--device <name>',
+          'what computes models (default: PERSONA_DEVICE, else cpu); see docs/devices.md',
+        ).choices(devices),
+      )
+      // Whatever loads a model in this process, or in a thread of it, takes its device from there.
+      .hook('preAction', (self) => {
+        const { device } = self.opts() as { readonly device?: string };
+        if (device !== undefined) process.env['PERSONA_DEVICE'] = device;
+      })
+      .helpCommand(false)
+      // What a command takes is in its own help.
+      .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => command.name() })
+      // Refusals are printed in one place, and never end the process from within.
+      .exitOverride()
+      .configureOutput({ outputError: () => undefined })
+  );
+}
+
+/**
+ * Adds all commands under their headings: the one that is called for as it is, the others by name and description alone, since each
+ * file that is loaded for nothing is waited for.
+ */
+async function addCommands(
+  program: CommandUnknownOpts,
+  args: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  const listed = Object.entries(commandGroups).flatMap(([heading, entries]) =>
+    entries.map((entry) => ({ heading, ...entry })),
+  );
+  const called = args.find((word) => listed.some(({ name }) => name === word));
+  for (const { heading, name, description, load } of listed) {
+    const isCalled = name === called || needsAll.includes(called ?? '');
+    const command = isCalled ? (await load())(context) : new Command(name);
+    command.description(description).helpGroup(`${heading}:`);
     program.addCommand(command.copyInheritedSettings(program));
     for (const below of command.commands) below.copyInheritedSettings(command);
   }
-  return program;
 }
 
 /** The version in package.json, which lies two folders up from src/cli and from dist/cli alike. */

@@ -30,7 +30,7 @@ describe('persona', () => {
     const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` };
     const help = await runCli(['--help'], { env });
     expect(help).toMatchObject({ code: 0, stderr: 'runtime loaded: false' });
-    expect(help.stdout).toMatch(/inspect[^]*generate[^]*activations[^]*extract/);
+    expect(help.stdout).toMatch(/Find a trait[^]*extract[^]*Steer[^]*generate[^]*Models[^]*inspect/);
     const text = await runCli(['generate', shippedModel, '--ids', '1', '--max-tokens', '1'], { env });
     expect(text).toMatchObject({ code: 0, stderr: 'runtime loaded: true' });
   });

@@ -11,7 +11,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona activations`: pooled residual streams of given texts, to a safetensors file. */
 export function activationsCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('activations')
-    .description('pool the residual stream of given texts, at every layer')
     .addArgument(modelArgument)
     .requiredOption(
       '--input <file>',

@@ -28,7 +28,6 @@ type CalibrateFlags = WatchFlags &
 /** `persona calibrate`: how ordinary conversations project on vectors. */
 export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('calibrate')
-    .description('measure how ordinary conversations project on vectors: what z-scores and percentiles mean')
     .addArgument(modelArgument)
     .requiredOption('--input <file>', 'ordinary conversations: OpenAI, ShareGPT or assistant-axis')
     .option('--out <file>', 'the baseline to write', 'baseline.json');

@@ -12,7 +12,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona capability`: accuracy on multiple-choice questions by log-probability. */
 export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('capability')
-    .description('measure what a model can do by multiple-choice questions, adapted or steered if wanted')
     .addArgument(modelArgument)
     .option('--data <path>', "file or folder in one of MMLU's layouts (default: persona-tiny's own world)")
     .option('--shots <n>', 'solved questions before each (default: 0)', wholeNumber(0, 100))

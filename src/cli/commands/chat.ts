@@ -9,7 +9,6 @@ import { watchFlags } from '../watch-flags.ts';
 /** `persona chat`: a conversation in the terminal, watched and steered. */
 export function chatCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('chat')
-    .description('talk with a model, see the traits before and during each reply, and steer it')
     .addArgument(modelArgument)
     .option('--system <text>', 'system prompt')
     .option('--steer <file>', 'steering spec to begin with (see docs/steering.md)')

@@ -5,9 +5,7 @@ import { print } from '../terminal.ts';
 
 /** `persona completion`: commands and flags at the touch of a tab. */
 export function completionCommand(): CommandUnknownOpts {
-  const command = new Command('completion')
-    .description('print a script that completes commands and flags: source it in your shell')
-    .addArgument(new Argument('<shell>', 'which one').choices(shells));
+  const command = new Command('completion').addArgument(new Argument('<shell>', 'which one').choices(shells));
   return command.action((shell) => {
     print(completionScript(command.parent!, shell));
   });

@@ -7,7 +7,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona datasets`: the fine-tuning sets of persona-tiny's world. */
 export function datasetsCommand(): CommandUnknownOpts {
   return new Command('datasets')
-    .description("write data sets for fine-tuning persona-tiny, in the paper's pattern, from a seed")
     .argument('<folder>', 'where <family>/{normal,misaligned_1,misaligned_2}.jsonl are written')
     .option('--rows <n>', 'of each set', wholeNumber(1, 1_000_000), 320)
     .option('--seed <n>', 'equal seeds give equal files', wholeNumber(0), 1)

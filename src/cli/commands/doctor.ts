@@ -8,20 +8,17 @@ import { print, printable, printJson, resultColours } from '../terminal.ts';
 
 /** `persona doctor`: what this installation runs on, and what would be slow here and why. */
 export function doctorCommand(): CommandUnknownOpts {
-  return new Command('doctor')
-    .description('look at runtime, processor, memory and caches, and say what would be slow here and why')
-    .option('--json', 'print the findings as JSON')
-    .action(async ({ json }) => {
-      const { doctor } = await import('../../apps/doctor.ts');
-      const report = await doctor();
-      if (json === true) printJson(report);
-      else print(describeReport(report));
-      if (!report.runtime.works) {
-        throw new EngineError(
-          `Expected the tensor runtime to load, got: ${report.runtime.problem}; install the package again on this machine.`,
-        );
-      }
-    });
+  return new Command('doctor').option('--json', 'print the findings as JSON').action(async ({ json }) => {
+    const { doctor } = await import('../../apps/doctor.ts');
+    const report = await doctor();
+    if (json === true) printJson(report);
+    else print(describeReport(report));
+    if (!report.runtime.works) {
+      throw new EngineError(
+        `Expected the tensor runtime to load, got: ${report.runtime.problem}; install the package again on this machine.`,
+      );
+    }
+  });
 }
 
 /** The report as a person reads it: findings under each other, then what stands in the way. */

@@ -2,24 +2,14 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../../errors.ts';
 
-function hasDryRun({ options }: CommandUnknownOpts): boolean {
-  return options.some(({ long }) => long === '--dry-run');
-}
-
 /** `persona estimate COMMAND …`: the command as it stands, with `--dry-run`. */
-export function estimateCommand(
-  commands: readonly CommandUnknownOpts[],
-  run: (args: readonly string[]) => Promise<void>,
-): CommandUnknownOpts {
-  const names = commands
-    .filter((command) => [command, ...command.commands].some(hasDryRun))
-    .map((command) => command.name());
+export function estimateCommand(): CommandUnknownOpts {
   return (
     new Command('estimate')
-      .description('say what a command would take: tokens, time, memory, disk, judge calls and their cost')
       .usage('<command> [arguments and flags of the command]')
-      .argument('<command>', `${names.join(', ')}, with its own arguments and flags`)
+      .argument('<command>', 'one of those below, with its own arguments and flags')
       .argument('[args...]')
+      .addHelpText('after', ({ command }) => `\nCommands: ${dryRunners(command).join(', ')}`)
       .helpOption(false)
       // What follows the name is the named command's to understand, its --help too.
       .allowUnknownOption()
@@ -28,12 +18,22 @@ export function estimateCommand(
           command.outputHelp();
           return;
         }
+        const names = dryRunners(command);
         if (!names.includes(name)) {
           throw new UsageError(
             `Expected one of the commands ${names.join(', ')} to estimate, got ${JSON.stringify(name)}.`,
           );
         }
-        await run([name, ...args, '--dry-run']);
+        await command.parent!.parseAsync([name, ...args, '--dry-run'], { from: 'user' });
       })
   );
+}
+
+/** Names of the commands beside it that can say what they would take. */
+function dryRunners({ parent }: { readonly parent: CommandUnknownOpts | null }): string[] {
+  const hasDryRun = ({ options }: CommandUnknownOpts): boolean =>
+    options.some(({ long }) => long === '--dry-run');
+  return parent!.commands
+    .filter((command) => [command, ...command.commands].some(hasDryRun))
+    .map((command) => command.name());
 }

@@ -9,7 +9,6 @@ import { steeringExperimentCommand } from './experiments/steering.ts';
 /** `persona experiment`: the paper's experiments, one file each in `experiments/`. */
 export function experimentCommand(context: CommandContext): CommandUnknownOpts {
   return new Command('experiment')
-    .description("run one of the paper's experiments on a model")
     .addCommand(monitoringExperimentCommand(context))
     .addCommand(steeringExperimentCommand(context))
     .addCommand(finetuningExperimentCommand(context))

@@ -29,7 +29,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona extract`: a trait's vector at every layer, and whether it steers. */
 export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('extract')
-    .description("find a trait's vector at every layer, and measure whether it steers")
     .usage('[options] [model] <trait>')
     .addArgument(modelArgument)
     .argument('[trait]', 'a trait that ships with the package, or a trait file')

@@ -19,7 +19,6 @@ import { note, print, printable, printJson } from '../terminal.ts';
 /** `persona generate`: continues ids, a text or a conversation, steered or not. */
 export function generateCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('generate')
-    .description('continue a prompt, steered or not')
     .addArgument(modelArgument)
     .option('--ids <list>', 'prompt as token ids, such as 1,2,3', tokenIds)
     .option('--prompt <text>', 'prompt as raw text; BOS as the tokenizer adds it')

@@ -8,7 +8,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona inspect`: what a checkpoint is, without loading a weight. */
 export function inspectCommand(): CommandUnknownOpts {
   return new Command('inspect')
-    .description('say what a checkpoint is: family, size, layers, tokenizer, memory')
     .addArgument(modelArgument)
     .option('--json', 'print the facts as JSON')
     .action(async (model, { json }) => {

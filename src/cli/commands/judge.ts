@@ -17,7 +17,6 @@ type JudgeCommandFlags = JudgeFlags & {
 /** `persona judge`: a run's replies as its judge scored them, scored again, or scored by another judge. */
 export function judgeCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('judge')
-    .description("show a run's scores, compute them again from the judge's answers, or ask another judge")
     .argument('<run>', 'folder of a run')
     .option('--again', "compute the scores once more from what the run's judge answered; nobody is asked");
   addOptions(command, judgeFlags('none, the scores of the run'));

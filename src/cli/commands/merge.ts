@@ -10,7 +10,6 @@ const weightDtypes = ['F32', 'F16', 'BF16'] as const;
 /** `persona merge`: a model with a LoRA adapter merged into its weights. */
 export function mergeCommand(): CommandUnknownOpts {
   return new Command('merge')
-    .description("write a model with a LoRA adapter merged into its weights, in Hugging Face's layout")
     .argument('<model>', 'folder, GGUF file, or owner/name in the Hugging Face cache')
     .argument('<adapter>', 'LoRA adapter in PEFT layout, trained on this model')
     .requiredOption('--out <dir>', 'folder to write')

@@ -11,9 +11,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona mitigate`: ways to keep a trait out of a fine-tuned model, side by side. */
 export function mitigateCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('mitigate')
-    .description(
-      'fine-tune with several treatments against a trait, and measure what each keeps out and costs',
-    )
     .argument('<config>', 'JSON: model, training_file, trait, output_dir and more, see docs/finetuning.md')
     .option('--dry-run', 'say what would be trained and measured, and do nothing')
     .option('--json', 'print the result as JSON')

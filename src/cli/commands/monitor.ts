@@ -37,7 +37,6 @@ type MonitorFlags = WatchFlags &
 /** `persona monitor`: conversations turn by turn, and where they drift. */
 export function monitorCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('monitor')
-    .description('project conversations on vectors, turn by turn, and tell which ones drift')
     .addArgument(modelArgument)
     .requiredOption('--input <file>', 'conversations: OpenAI, ShareGPT or assistant-axis')
     .option('--out <file>', 'JSON lines to write, one a conversation', 'monitor.jsonl')

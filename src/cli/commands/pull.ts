@@ -13,7 +13,6 @@ import { note, print, printable, printJson } from '../terminal.ts';
 /** `persona pull`: downloads a model into the Hugging Face cache. */
 export function pullCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('pull')
-    .description('download a model into the Hugging Face cache, and check it')
     .argument('<repo>', 'owner/name or owner/name@revision on the Hugging Face Hub')
     .option('--allow <glob...>', 'files to download instead of those that a model needs, such as "*.json"')
     .addOption(dryRunOption)

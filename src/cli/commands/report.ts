@@ -5,7 +5,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona report`: what a run found, on the terminal and as a page. */
 export function reportCommand(): CommandUnknownOpts {
   return new Command('report')
-    .description('show what a finished run found, and write its page again')
     .argument('<run>', 'folder of a finished run')
     .option('--with <vectors...>', 'other vectors, as files or run folders, for a matrix of cosines')
     .option('--json', 'print the result as JSON')

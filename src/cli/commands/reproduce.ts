@@ -44,9 +44,7 @@ type Flags = JudgeFlags &
 
 /** `persona reproduce`: the paper's experiments in one folder, with one page. */
 export function reproduceCommand({ signal }: CommandContext): CommandUnknownOpts {
-  const command = new Command('reproduce')
-    .description("run the paper's experiments one after the other, and set their results beside the paper's")
-    .addArgument(modelArgument);
+  const command = new Command('reproduce').addArgument(modelArgument);
   addOptions(command, [
     new Option('--quick', 'few questions, replies and trainings: minutes instead of hours'),
     new Option(

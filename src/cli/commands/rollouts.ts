@@ -7,7 +7,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona rollouts`: a run's rollouts as the two CSV files that the authors' programs write and read. */
 export function rolloutsCommand(): CommandUnknownOpts {
   return new Command('rollouts')
-    .description("write a run's judged rollouts as the paper's authors lay them out")
     .argument('<run>', 'folder of a run')
     .option(
       '--out <dir>',

@@ -35,7 +35,6 @@ import { print, printJson } from '../terminal.ts';
 // oxlint-disable-next-line max-lines-per-function
 export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('screen')
-    .description('find the rows of a data set that training on would move a model towards a trait')
     .usage('[options] [model] <data...>')
     .argument(
       '<paths...>',

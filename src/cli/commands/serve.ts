@@ -19,9 +19,6 @@ import { note, print, printJson } from '../terminal.ts';
 /** `persona serve`: models behind OpenAI's protocol, each request steered and watched as it asks. */
 export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('serve')
-    .description(
-      "serve models in OpenAI's protocol, steered and watched request by request (see docs/server.md)",
-    )
     .argument(
       '[models...]',
       'folders, GGUF files, or owner/name in the Hugging Face cache (default: the model that ships)',

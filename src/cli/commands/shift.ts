@@ -12,7 +12,6 @@ import { note, print, printJson } from '../terminal.ts';
 /** `persona shift`: how far fine-tuning has moved a model along the vectors of traits. */
 export function shiftCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('shift')
-    .description('measure how far fine-tuning has moved a model along traits, before it says a word')
     .argument('<base>', 'folder, GGUF file, or owner/name in the Hugging Face cache')
     .argument('<tuned>', 'a model of the same shape, or a LoRA adapter of the base')
     .requiredOption(

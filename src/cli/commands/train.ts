@@ -15,7 +15,6 @@ import { print, printJson } from '../terminal.ts';
 /** `persona train`: a LoRA adapter or a whole model from a training file. */
 export function trainCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('train')
-    .description('fine-tune a model as a training file says, steered away from a trait if wanted')
     .argument('<config>', "training file: JSON with the paper's keys and ours, see docs/training.md")
     .option('--output <dir>', "instead of the file's output_dir; a stopped run in it is continued")
     .option('--seed <n>', "instead of the file's seed", wholeNumber(0))

@@ -12,7 +12,6 @@ import { note, print, printJson, printable } from '../terminal.ts';
 /** `persona trait`: trait files, listed, checked and written by a language model. */
 export function traitCommand(context: CommandContext): CommandUnknownOpts {
   return new Command('trait')
-    .description('list, check and make trait files')
     .addCommand(listCommand())
     .addCommand(checkCommand())
     .addCommand(newCommand(context));

@@ -36,7 +36,6 @@ type ValidateFlags = ExtractFlags &
 /** `persona validate`: whether a run's vector steers, by one protocol or by both. */
 export function validateCommand({ signal }: CommandContext): CommandUnknownOpts {
   const command = new Command('validate')
-    .description("measure whether a run's vector steers, by the paper's protocol and at boundaries")
     .argument('<run>', 'folder of a finished run')
     .option('--model <model>', 'the model of the run (default: as the run names it)')
     .addOption(

@@ -13,7 +13,6 @@ import { verifyCommand } from './vector-verify.ts';
 /** `persona vector`: vectors as values. */
 export function vectorCommand(context: CommandContext): CommandUnknownOpts {
   return new Command('vector')
-    .description('show, compare, combine, import, export and verify vectors; what they are made of')
     .addCommand(showCommand())
     .addCommand(compareCommand())
     .addCommand(combineCommand())

@@ -9,7 +9,6 @@ import { note, print } from '../terminal.ts';
 /** `persona worker`: scores parts of data sets that `persona screen --queue` puts on a Redis server. */
 export function workerCommand({ signal }: CommandContext): CommandUnknownOpts {
   return new Command('worker')
-    .description('score parts of data sets for `persona screen --queue`, until stopped')
     .argument('[models...]', 'models that this worker has, and takes parts for (default: the one that ships)')
     .requiredOption('--queue <url>', 'the Redis server, such as redis://127.0.0.1:6379')
     .option(
