@@ -64,8 +64,9 @@ export { validateRun } from './apps/validate-run.ts';
 export type { ValidatedRun, ValidateRunOptions } from './apps/validate-run.ts';
 export { pull } from './apps/pull.ts';
 export type { PulledModel, PullOptions } from './apps/pull.ts';
+export { adaptedModel } from './engine/adapted-model.ts';
 export { loadFromCheckpoint, loadModel } from './engine/load.ts';
-export type { LanguageModel, LoadOptions } from './engine/model.ts';
+export type { LanguageModel, LoadModelOptions, LoadOptions } from './engine/model.ts';
 export { poolings } from './engine/types.ts';
 export type {
   AblateIntervention,
@@ -104,7 +105,7 @@ export { loadAdapter } from './model/adapter.ts';
 export type { Adapter } from './model/adapter.ts';
 export { encodeChat, encodeConversation } from './model/chat.ts';
 export type { ChatMessage, ChatTemplate } from './model/chat-template.ts';
-export { loadCheckpoint } from './model/checkpoint.ts';
+export { adaptCheckpoint, loadCheckpoint } from './model/checkpoint.ts';
 export type { Checkpoint } from './model/checkpoint.ts';
 export type { ModelConfig } from './model/config.ts';
 export type { TextTokenizer } from './model/tokenizer.ts';

@@ -3,8 +3,6 @@ import { loadFromCheckpoint } from '../engine/load.ts';
 import type { Dtype, LanguageModel } from '../engine/model.ts';
 import type { ForwardResult, Pooling } from '../engine/types.ts';
 import { AbortError, DataError, UsageError } from '../errors.ts';
-import { loadAdapter } from '../model/adapter.ts';
-import type { Adapter } from '../model/adapter.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { safetensorsHeader } from '../model/safetensors-writer.ts';
@@ -24,7 +22,7 @@ export interface ActivationsOptions {
   readonly output: string;
   /** Default: `response_mean`. */
   readonly pool?: readonly Pooling[];
-  /** Folder of a LoRA adapter. */
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
   readonly adapter?: string;
   /** Of the weights; default `fp32`. */
   readonly dtype?: Dtype;
@@ -61,10 +59,8 @@ const chunkTokens = 65_536;
  */
 export async function activations(options: ActivationsOptions): Promise<ActivationsResult> {
   const { input, output, pool: poolings = ['response_mean'] } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   checkPoolings(poolings, checkpoint);
-  const adapter =
-    options.adapter === undefined ? undefined : await loadAdapter(options.adapter, checkpoint.config);
   const { rows, tokens } = await measureRows(options, checkpoint, poolings);
   const shape = [rows, checkpoint.config.layers + 1, checkpoint.config.width] as const;
   const outline = outlineOf(poolings, shape, checkpoint);
@@ -76,7 +72,7 @@ export async function activations(options: ActivationsOptions): Promise<Activati
     });
     try {
       await writeAt(handle, outline.bytes, 0);
-      await fill({ model, adapter, handle, outline, poolings, rows, input }, options);
+      await fill({ model, handle, outline, poolings, rows, input }, options);
     } catch (error) {
       // The engine knows neither what is lost nor what to do about it.
       throw error instanceof AbortError ? stopped(output) : error;
@@ -136,7 +132,6 @@ export function outlineOf(
 /** Everything that a pass over the rows needs. */
 interface Plan {
   readonly model: LanguageModel;
-  readonly adapter: Adapter | undefined;
   readonly handle: FileHandle;
   readonly outline: SafetensorsOutline;
   readonly poolings: readonly Pooling[];
@@ -145,11 +140,11 @@ interface Plan {
 }
 
 async function fill(plan: Plan, { batchTokens, signal, onProgress }: ActivationsOptions): Promise<void> {
-  const { model, poolings: pool, adapter } = plan;
+  const { model, poolings: pool } = plan;
   let done = 0;
   onProgress?.(done, plan.rows);
   for await (const { first, chunk } of chunksOf(plan)) {
-    for await (const result of model.forward(chunk, defined({ pool, adapter, batchTokens, signal }))) {
+    for await (const result of model.forward(chunk, defined({ pool, batchTokens, signal }))) {
       await writeRow(plan, first + result.index, result);
       // Counted beside the call: without a listener its arguments are not evaluated.
       done++;

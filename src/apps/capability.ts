@@ -1,4 +1,3 @@
-import { adaptedModel } from '../engine/adapted-model.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
 import type { Dtype } from '../engine/model.ts';
 import { UsageError } from '../errors.ts';
@@ -21,7 +20,7 @@ export interface CapabilityOptions {
   readonly chat?: boolean;
   /** At most so many questions of a subject. */
   readonly limit?: number;
-  /** Folder of a LoRA adapter. */
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
   readonly adapter?: string;
   /** Acts on every question. */
   readonly steering?: SteeringSpec;
@@ -46,22 +45,21 @@ export interface CapabilityResult extends Capability {
  * @throws DataError or UsageError for questions that cannot be used, before the model is loaded.
  */
 export async function capability(options: CapabilityOptions): Promise<CapabilityResult> {
-  const { dtype, blockSize, onNotice, adapter, steering, signal, onProgress } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const { dtype, blockSize, onNotice, steering, signal, onProgress } = options;
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const set = await choiceSetFor(checkpoint, options);
   const resolved = steering === undefined ? null : await resolveSteering(steering, checkpoint);
   for (const notice of [...set.notices, ...(resolved?.notes ?? [])]) onNotice?.(notice);
-  const base = await loadFromCheckpoint(checkpoint, {
+  const model = await loadFromCheckpoint(checkpoint, {
     purpose: 'one-pass',
     ...defined({ dtype, blockSize, onNotice }),
   });
   try {
-    const model = adapter === undefined ? base : await adaptedModel(base, adapter);
     const interventions = resolved?.interventions;
     const measured = await measureCapability(model, set, defined({ interventions, signal, onProgress }));
     return { model: model.checkpoint.id, shots: options.shots ?? 0, ...measured };
   } finally {
-    await base.close();
+    await model.close();
   }
 }
 

@@ -9,7 +9,10 @@ import { findRate, type RateOptions } from './estimate-rate.ts';
 
 /** As they would be given to `activations`. */
 export type EstimateActivationsOptions = RateOptions &
-  Pick<ActivationsOptions, 'model' | 'input' | 'output' | 'pool' | 'dtype' | 'blockSize' | 'signal'>;
+  Pick<
+    ActivationsOptions,
+    'model' | 'adapter' | 'input' | 'output' | 'pool' | 'dtype' | 'blockSize' | 'signal'
+  >;
 
 /**
  * What `activations` will take; rows and tokens are counted exactly, by reading the whole input.
@@ -18,7 +21,7 @@ export type EstimateActivationsOptions = RateOptions &
  */
 export async function estimateActivations(options: EstimateActivationsOptions): Promise<Estimate> {
   const { output, dtype, blockSize, pool: poolings = ['response_mean'] } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   checkPoolings(poolings, checkpoint);
   const { rows, tokens } = await measureRows(options, checkpoint, poolings);
   const { layers, width } = checkpoint.config;

@@ -9,12 +9,12 @@ import { countTexts, memoryFor, warnings, weightsToQuantise } from './estimate-p
 import { type RateOptions, findRate } from './estimate-rate.ts';
 
 export type EstimateCapabilityOptions = RateOptions &
-  Pick<CapabilityOptions, 'model' | 'data' | 'shots' | 'chat' | 'limit' | 'dtype' | 'blockSize'>;
+  Pick<CapabilityOptions, 'model' | 'adapter' | 'data' | 'shots' | 'chat' | 'limit' | 'dtype' | 'blockSize'>;
 
 /** What `capability` will take; tokens are counted exactly. */
 export async function estimateCapability(options: EstimateCapabilityOptions): Promise<Estimate> {
   const { dtype, blockSize } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const set = await choiceSetFor(checkpoint, options);
   let [rows, tokens] = [0, 0];
   for (const item of set.items) {

@@ -17,6 +17,8 @@ import { type PriceTable, priceOf } from './judge-prices.ts';
 export interface EstimateExtractOptions extends RateOptions {
   /** A model folder, or `owner/name` in the local Hugging Face cache. */
   readonly model: string;
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
+  readonly adapter?: string;
   readonly dtype?: Dtype;
   readonly blockSize?: 32 | 128;
   /** As they would be given to `extract`. */
@@ -36,7 +38,7 @@ type PlannedModel = Pick<LanguageModel, 'checkpoint' | 'precision'>;
  */
 export async function estimateExtract(options: EstimateExtractOptions): Promise<Estimate> {
   const { dtype, blockSize, prices } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const model: PlannedModel = { checkpoint, precision: precisionOf(defined({ dtype, blockSize })) };
   const settings = await settle({ ...options.extract, model });
   const measureOnly = options.measureOnly ?? false;

@@ -12,6 +12,8 @@ import { defaultMaxTokens, encodeInput, type GenerateInput } from './generate.ts
 export interface EstimateGenerateOptions extends RateOptions {
   /** A model folder, or `owner/name` in the local Hugging Face cache. */
   readonly model: string;
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
+  readonly adapter?: string;
   readonly input: GenerateInput;
   readonly maxTokens?: number;
   readonly dtype?: Dtype;
@@ -21,7 +23,7 @@ export interface EstimateGenerateOptions extends RateOptions {
 /** What continuing one prompt will take, if the reply is as long as allowed. */
 export async function estimateGenerate(options: EstimateGenerateOptions): Promise<Estimate> {
   const { dtype, blockSize } = options;
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const ids = encodeInput(options.input, checkpoint);
   const maxTokens = options.maxTokens ?? defaultMaxTokens(checkpoint, ids.length);
   const step = countReplies('generate', [{ ids, group: null }], { maxTokens, checkpoint });

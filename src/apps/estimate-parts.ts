@@ -1,7 +1,7 @@
 import { defaultBatchRows, roomForRows } from '../engine/cache-room.ts';
 import { KvCache } from '../engine/kv-cache.ts';
 import { precisionOf } from '../engine/load.ts';
-import type { Checkpoint } from '../model/checkpoint.ts';
+import { baseOf, type Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { cacheFolder, weightCacheFolder } from '../store/cache-folder.ts';
 import { isThere } from '../store/files.ts';
@@ -87,11 +87,11 @@ export async function weightsToQuantise(
 ): Promise<Estimate['disk']['files']> {
   const bytes = cachedBytes(checkpoint, form);
   if (bytes === null) return [];
-  const fingerprint = await checkpointFingerprint(checkpoint);
+  const base = baseOf(checkpoint);
   const folder = weightCacheFolder(
     root,
-    checkpoint.id,
-    fingerprint,
+    base.id,
+    await checkpointFingerprint(base),
     precisionOf({ ...defined(form), device: 'cpu' }),
   );
   const { manifest } = cacheFiles(folder);

@@ -2,13 +2,12 @@ import { loadFromCheckpoint, precisionOf } from '../engine/load.ts';
 import type { Dtype, LanguageModel } from '../engine/model.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
-import { type RateKey, cacheFolder, weightCacheFolder } from '../store/cache-folder.ts';
-import { isThere } from '../store/files.ts';
+import { type RateKey, cacheFolder } from '../store/cache-folder.ts';
 import { readRate, writeRate } from '../store/rate-file.ts';
-import { cacheFiles } from '../store/weight-cache-check.ts';
 import { defined } from '../util/defined.ts';
 import { threadCount } from '../util/threads.ts';
 import type { FoundRate, Rate } from './estimate.ts';
+import { weightsToQuantise } from './estimate-parts.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { operationsPerToken, weightMemory } from '../engine/model-memory.ts';
 
@@ -65,7 +64,7 @@ export async function findRate(
   };
   const known = await readRate(root, key);
   if (known !== null) return { rate: { ...known, source: 'measured before' }, notes: [] };
-  const obstacle = await obstacleTo(checkpoint, loading, key, { root, machine, options });
+  const obstacle = await obstacleTo(checkpoint, loading, { root, machine, options });
   if (obstacle !== null) return guess(checkpoint, loading, obstacle, options);
   const measured = await measure(checkpoint, loading, options);
   const date = (options.now?.() ?? new Date()).toISOString();
@@ -85,7 +84,6 @@ const shareForMeasuring = 0.8;
 async function obstacleTo(
   checkpoint: Checkpoint,
   loading: Loading,
-  key: RateKey,
   given: { readonly root: string; readonly machine: Machine; readonly options: RateOptions },
 ): Promise<string | null> {
   const { root, machine, options } = given;
@@ -96,8 +94,8 @@ async function obstacleTo(
   )
     return 'the model does not fit into the memory that is free';
   if ((loading.dtype ?? 'fp32') === 'fp32') return null;
-  const cached = weightCacheFolder(root, key.model, key.fingerprint, key.precision);
-  return (await isThere(cacheFiles(cached).manifest)) ? null : 'its weights are not quantised yet';
+  const unready = await weightsToQuantise(checkpoint, loading, root);
+  return unready.length === 0 ? null : 'its weights are not quantised yet';
 }
 
 async function measure(checkpoint: Checkpoint, loading: Loading, options: RateOptions): Promise<Rate> {

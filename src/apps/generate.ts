@@ -1,3 +1,4 @@
+import { adaptedModel } from '../engine/adapted-model.ts';
 import { planInterventions } from '../engine/interventions.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
 import type { Dtype, LanguageModel, LoadOptions } from '../engine/model.ts';
@@ -9,7 +10,6 @@ import type {
   TokenEvent,
 } from '../engine/types.ts';
 import { DataError, EngineError } from '../errors.ts';
-import { loadAdapter } from '../model/adapter.ts';
 import { encodeChat, encodeRawPrompt } from '../model/chat.ts';
 import type { ChatMessage } from '../model/chat-template.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
@@ -54,7 +54,7 @@ export interface GenerateTextOptions {
   readonly onNotice?: (message: string) => void;
   /** Go on after an end-of-turn token. */
   readonly ignoreEos?: boolean;
-  /** Folder of a LoRA adapter. */
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
   readonly adapter?: string;
   readonly interventions?: readonly Intervention[];
   /** Steers by vectors that are named; acts after `interventions`. */
@@ -85,10 +85,12 @@ export function defaultMaxTokens({ config }: Pick<Checkpoint, 'config'>, promptT
  * @throws UsageError, DataError or ModelError for input that cannot be run, before any weight is loaded.
  */
 export async function generate(options: GenerateTextOptions): Promise<GeneratedText> {
-  const { model: given } = options;
-  const checkpoint = typeof given === 'string' ? await loadCheckpoint(given) : given.checkpoint;
+  const { model: named, adapter } = options;
+  const given =
+    typeof named === 'string' || adapter === undefined ? named : await adaptedModel(named, adapter);
+  const checkpoint = typeof given === 'string' ? await loadCheckpoint(given, adapter) : given.checkpoint;
   const { row, notes } = await steeredRow(options, checkpoint);
-  const engineOptions = await toEngineOptions(options, checkpoint, row.ids.length);
+  const engineOptions = toEngineOptions(options, checkpoint, row.ids.length);
   const model =
     typeof given === 'string' ? await loadFromCheckpoint(checkpoint, loadOptions(options)) : given;
   try {
@@ -148,11 +150,11 @@ function encodeText(input: Exclude<GenerateInput, { ids: unknown }>, checkpoint:
   return encodeRawPrompt(requireTokenizer(checkpoint, 'The prompt'), input.prompt);
 }
 
-async function toEngineOptions(
+function toEngineOptions(
   options: GenerateTextOptions,
   checkpoint: Checkpoint,
   promptTokens: number,
-): Promise<GenerateOptions> {
+): GenerateOptions {
   const context = checkpoint.config.maxPositions;
   if (promptTokens >= context) {
     throw new DataError(
@@ -163,10 +165,8 @@ async function toEngineOptions(
   const { temperature, topP, topK, minP, repetitionPenalty, stop, seed, ignoreEos, onText, signal } = options;
   const onToken = onText === undefined ? undefined : (event: TokenEvent): void => passOn(event.text, onText);
   const maxTokens = options.maxTokens ?? defaultMaxTokens(checkpoint, promptTokens);
-  const adapter =
-    options.adapter === undefined ? undefined : await loadAdapter(options.adapter, checkpoint.config);
   const sampling = defined({ temperature, topP, topK, minP, repetitionPenalty, stop, seed });
-  return { ...sampling, ...defined({ maxTokens, ignoreEos, adapter, onToken, signal }) };
+  return { ...sampling, ...defined({ maxTokens, ignoreEos, onToken, signal }) };
 }
 
 /** A token may let nothing through, such as the first half of a character. */

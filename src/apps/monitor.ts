@@ -2,7 +2,6 @@ import { rename, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import type { LanguageModel } from '../engine/model.ts';
 import { DataError, UsageError } from '../errors.ts';
-import type { Adapter } from '../model/adapter.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import { baselineOf, calibrated } from '../persona/projection/baseline.ts';
 import type { TurnProjection } from '../persona/projection/project.ts';
@@ -25,7 +24,6 @@ import { type ProjectedTranscript, projectTranscripts } from './project-transcri
 
 export interface MonitorOptions {
   readonly model: LanguageModel;
-  readonly adapter?: Adapter | undefined;
   readonly watched: readonly Watched[];
   /** Conversations; see `readTranscripts`. */
   readonly input: string;
@@ -123,12 +121,11 @@ async function openLog(file: string, run: string): Promise<JsonlLog<Line>> {
 }
 
 /** A name for all that decides the rows. */
-async function runName({ model, input, baseline, adapter }: MonitorOptions, scene: Scene): Promise<string> {
+async function runName({ model, input, baseline }: MonitorOptions, scene: Scene): Promise<string> {
   return sha256(
     JSON.stringify([
       await checkpointFingerprint(model.checkpoint),
       model.precision,
-      adapter?.name ?? model.adapter?.sha256 ?? null,
       (await describeArtifact(input)).sha256,
       scene.watched.map(({ name, layer, vector }) => [name, layer, directionHash(vector)]),
       scene.rule,

@@ -1,6 +1,5 @@
 import type { LanguageModel } from '../engine/model.ts';
 import { AbortError, DataError } from '../errors.ts';
-import type { Adapter } from '../model/adapter.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { projectRows, type ProjectedRow } from '../persona/projection/project.ts';
 import { encodeConversationRow, type ProjectionRow } from '../persona/projection/rows.ts';
@@ -12,7 +11,6 @@ const chunkTokens = 32_768;
 
 export interface ProjectTranscriptsOptions {
   readonly model: LanguageModel;
-  readonly adapter?: Adapter | undefined;
   readonly watched: readonly Watched[];
   readonly input: string;
   /** Whether a conversation is to be passed over, being done already. */
@@ -36,11 +34,11 @@ export interface ProjectedTranscript {
 export async function* projectTranscripts(
   options: ProjectTranscriptsOptions,
 ): AsyncGenerator<ProjectedTranscript[]> {
-  const { model, watched, signal, adapter } = options;
+  const { model, watched, signal } = options;
   for await (const chunk of encodedChunks({ ...options, checkpoint: model.checkpoint })) {
     const rows = chunk.map(({ row }) => row);
     const results: ProjectedTranscript[] = [];
-    for await (const projected of projectRows(model, watched, rows, { signal, adapter }))
+    for await (const projected of projectRows(model, watched, rows, { signal }))
       results[projected.index] = { ...chunk[projected.index]!, projected };
     yield results;
     if (signal?.aborted === true) throw new AbortError('Stopped; the same command continues from here.');

@@ -11,7 +11,7 @@ import { PersonaVector } from '../persona/vector.ts';
 import { UsageError } from '../errors.ts';
 import { writeJson, writeWhole } from '../store/files.ts';
 import { readJsonl } from '../store/jsonl.ts';
-import { describeArtifact, manifestSchema } from '../store/manifest.ts';
+import { type Manifest, describeArtifact, manifestSchema } from '../store/manifest.ts';
 import { packageInfo } from '../store/package-info.ts';
 import { directionsSchema, doseSchema, heldOutSchema, sweepSchema } from '../store/result-schema.ts';
 import { type ScoredRollout, scoredRolloutSchema } from '../store/rollout-schema.ts';
@@ -25,6 +25,8 @@ const MAX_JSON_BYTES = 16 * 1024 * 1024;
 export interface RunReport extends ReportData {
   /** Absolute. */
   readonly folder: string;
+  /** The model that it was made with. */
+  readonly model: Manifest['model'];
 }
 
 /**
@@ -46,6 +48,7 @@ export async function readRun(run: string, others: readonly string[] = []): Prom
   const positions = recipe['positions'] as string;
   return {
     folder,
+    model: manifest.model,
     trait: parseTrait(await readJsonObject(join(folder, runFiles.trait), MAX_JSON_BYTES), ''),
     vector,
     counts: await countsOf(folder, recipe),

@@ -11,7 +11,7 @@ export interface TraitAndVector {
 }
 
 /**
- * Reads a model's files, a trait and its vector, which goes by the trait's name where none is named; no weight is loaded.
+ * Reads a model's files, an adapter's where one is named, a trait and its vector, which goes by the trait's name where none is named; no weight is loaded.
  *
  * @throws what each of them throws for what is not there.
  */
@@ -22,9 +22,10 @@ export async function readTraitAndVector(
     readonly traitSet?: string | undefined;
     readonly vector?: string | undefined;
     readonly vectors?: string | undefined;
+    readonly adapter?: string | undefined;
   },
 ): Promise<TraitAndVector> {
-  const checkpoint = await loadCheckpoint(model);
+  const checkpoint = await loadCheckpoint(model, names.adapter);
   const trait = await resolveTrait(names.trait, { set: names.traitSet, modelFolder: checkpoint.folder });
   const vector = await loadVector(names.vector ?? trait.name, { folder: names.vectors });
   return { checkpoint, trait, vector };

@@ -140,7 +140,7 @@ function requireModel(recipe: Record<string, unknown>, fingerprint: string, id: 
   const made = recipe['model'] as { readonly id?: unknown; readonly fingerprint?: unknown } | undefined;
   if (made?.fingerprint === fingerprint) return;
   throw new UsageError(
-    `Expected the model that the run was made with (${String(made?.id)}), got ${id}, whose weights are others; name it with --model.`,
+    `Expected the model that the run was made with (${String(made?.id)}), got ${id}, whose weights are others; name it with --model, and its adapter with --adapter.`,
     { details: { model: id } },
   );
 }

@@ -8,6 +8,12 @@ export const modelArgument = new Argument(
   'folder, GGUF file, or owner/name in the Hugging Face cache',
 ).default(shippedModelFolder(), `${SHIPPED_MODEL}, which ships`);
 
+/** `--adapter`: what a model is run with beside its own weights. */
+export const adapterOption = new Option(
+  '--adapter <dir>',
+  "LoRA adapter of the model in PEFT's layout: a folder, or owner/name in the Hugging Face cache",
+);
+
 /** `--dtype`: how the weights are held. */
 export const dtypeOption = new Option(
   '--dtype <name>',

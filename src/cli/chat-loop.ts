@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { type ChatLine, chatHelp, parseChatLine } from '../apps/chat/commands.ts';
 import { type ChatReply, ChatSession } from '../apps/chat/session.ts';
-import { adaptedModel } from '../engine/adapted-model.ts';
 import { loadFromCheckpoint } from '../engine/load.ts';
 import { PersonaError } from '../errors.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
@@ -44,7 +43,7 @@ interface OpenChat {
 }
 
 async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> {
-  const checkpoint = await loadCheckpoint(modelName);
+  const checkpoint = await loadCheckpoint(modelName, flags.adapter);
   const names = flags.vector ?? (await vectorNames(flags.vectors));
   const { layer, pool: pooling, vectors: folder } = flags;
   // A chat without vectors is a chat; only watching and steering need them.
@@ -53,8 +52,7 @@ async function openChat(modelName: string, flags: ChatFlags): Promise<OpenChat> 
   const baseline = flags.baseline === undefined ? undefined : await readBaseline(flags.baseline);
   const spec = flags.steer === undefined ? null : await readSteering(flags.steer);
   const { dtype, block: blockSize } = flags;
-  const loaded = await loadFromCheckpoint(checkpoint, { ...defined({ dtype, blockSize }), onNotice: note });
-  const model = flags.adapter === undefined ? loaded : await adaptedModel(loaded, flags.adapter);
+  const model = await loadFromCheckpoint(checkpoint, { ...defined({ dtype, blockSize }), onNotice: note });
   const { maxTokens, temperature, topP, seed } = flags;
   const session = new ChatSession({
     model,

@@ -1,11 +1,10 @@
 import type { TraitOutcome } from '../apps/extract-all.ts';
-import type { LanguageModel } from '../engine/model.ts';
 import { AbortError } from '../errors.ts';
 import type { Trait } from '../persona/trait.ts';
-import { defined } from '../util/defined.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
 import type { JudgeSource } from '../persona/judge.ts';
 import { checkFlaggedJudge, openFlaggedJudge } from './judge-flags.ts';
+import { toModelOptions } from './model-flags.ts';
 import { showExtraction } from './extract-progress.ts';
 import { createProgress, noteBeside } from './progress.ts';
 
@@ -25,13 +24,13 @@ export async function runAll(
   const { dtype, block: blockSize } = flags;
   const onNotice = (line: string): void => noteBeside(progress, line);
   await checkFlaggedJudge(flags);
-  const model = await loadModel(modelName, defined({ dtype, blockSize, onNotice }));
+  const model = await loadModel(modelName, { ...toModelOptions(flags), onNotice });
   let judges: JudgeSource | null = null;
   try {
     judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: onNotice });
     return await extractAll({
       ...toExtractOptions(flags),
-      model: await withAdapter(model, flags.adapter),
+      model,
       judges,
       traits,
       out,
@@ -49,13 +48,6 @@ export async function runAll(
     await judges?.close();
     await model.close();
   }
-}
-
-/** The model as `--adapter` changes it. */
-export async function withAdapter(model: LanguageModel, adapter: string | undefined): Promise<LanguageModel> {
-  if (adapter === undefined) return model;
-  const { adaptedModel } = await import('../engine/adapted-model.ts');
-  return adaptedModel(model, adapter);
 }
 
 /** The shipped traits of a model's set. */

@@ -7,6 +7,7 @@ import { type DryRunFlags, toRateOptions } from './dry-run.ts';
 import { traitsFor } from './extract-all.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
 import { withFlaggedJudge } from './judge-flags.ts';
+import { toModelOptions } from './model-flags.ts';
 import { note } from './terminal.ts';
 
 export type EstimateExtractFlags = ExtractFlags &
@@ -29,7 +30,7 @@ export async function estimateExtraction(
   ]);
   const { dtype, block: blockSize, out } = flags;
   const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
-  const options = { ...toRateOptions(flags), ...defined({ dtype, blockSize, prices }), model };
+  const options = { ...toRateOptions(flags), ...toModelOptions(flags), ...defined({ prices }), model };
   const common = toExtractOptions(flags);
   // Asked nothing here, but it alone knows how often it would be.
   return withFlaggedJudge(flags, { dtype, blockSize, onNote: note }, async (judges) => {

@@ -1,5 +1,4 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import type { Dtype } from '../engine/model.ts';
 import { poolings } from '../engine/types.ts';
 import { type DirectionKind, directionKinds } from '../persona/directions.ts';
 import type { ExtractOptions } from '../persona/extract-options.ts';
@@ -7,12 +6,13 @@ import { filterModes } from '../persona/filter.ts';
 import { strengthUnits } from '../persona/strength.ts';
 import { defined } from '../util/defined.ts';
 import { type JudgeFlags, judgeFlags } from './judge-flags.ts';
-import { blockOption, decimal, dtypeOption, numbers, wholeNumber, wholeNumbers } from './arguments.ts';
+import { type ModelFlags, modelFlags } from './model-flags.ts';
+import { decimal, numbers, wholeNumber, wholeNumbers } from './arguments.ts';
 
 const positions = ['all', 'prompt', 'response', 'boundary'] as const;
 
 /** The flags of `persona extract` that become options of the library, as commander gives them. */
-export interface ExtractFlags extends JudgeFlags {
+export interface ExtractFlags extends JudgeFlags, ModelFlags {
   readonly samples?: number | undefined;
   readonly questions?: number | undefined;
   readonly instructions?: number | undefined;
@@ -25,9 +25,6 @@ export interface ExtractFlags extends JudgeFlags {
   readonly seed?: number | undefined;
   readonly pool?: (typeof poolings)[number] | undefined;
   readonly positions?: (typeof positions)[number] | undefined;
-  readonly adapter?: string | undefined;
-  readonly dtype?: Dtype | undefined;
-  readonly block?: 32 | 128 | undefined;
   readonly directions?: DirectionKind[] | undefined;
   readonly filter?: (typeof filterModes)[number] | undefined;
   readonly threshold?: number | undefined;
@@ -66,9 +63,7 @@ export function rolloutFlags(): Option[] {
     new Option('--pos <file>', 'positive rollouts made elsewhere, as CSV or JSON lines, instead of sampling'),
     new Option('--neg <file>', 'the negative ones'),
     new Option('--keep-thoughts', 'pool and judge what the model thinks like the rest of its reply'),
-    new Option('--adapter <dir>', 'LoRA adapter in PEFT layout, whose model is looked at'),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
   ];
 }
 

@@ -1,10 +1,10 @@
 import { Option } from '@commander-js/extra-typings';
-import type { Dtype, LanguageModel } from '../engine/model.ts';
+import type { LanguageModel } from '../engine/model.ts';
 import type { DataError } from '../errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { Watched } from '../persona/projection/watch.ts';
 import { defined } from '../util/defined.ts';
-import { blockOption, dtypeOption, wholeNumber } from './arguments.ts';
+import { wholeNumber } from './arguments.ts';
 import {
   type DryRunFlags,
   dryRunOption,
@@ -13,17 +13,15 @@ import {
   rateOption,
   toRateOptions,
 } from './dry-run.ts';
+import { type ModelFlags, modelFlags } from './model-flags.ts';
 import { note } from './terminal.ts';
 
 /** The flags of every command that projects on vectors. */
-export interface WatchFlags {
+export interface WatchFlags extends ModelFlags {
   readonly vector?: string[] | undefined;
   readonly vectors?: string | undefined;
   readonly layer?: number | undefined;
   readonly pool?: string | undefined;
-  readonly adapter?: string | undefined;
-  readonly dtype?: Dtype | undefined;
-  readonly block?: 32 | 128 | undefined;
 }
 
 /** `--vector` and where and how it is read, and how the model is held. */
@@ -38,9 +36,7 @@ export function watchFlags(): Option[] {
       wholeNumber(1),
     ),
     new Option('--pool <name>', "which of each file's poolings (default: the one it recommends)"),
-    new Option('--adapter <dir>', 'LoRA adapter in PEFT layout, whose model is looked at'),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
   ];
 }
 
@@ -63,7 +59,7 @@ export async function readWatched(
     import('../persona/projection/watch.ts'),
     import('../persona/vector-folder.ts'),
   ]);
-  const checkpoint = await loadCheckpoint(modelName);
+  const checkpoint = await loadCheckpoint(modelName, flags.adapter);
   const vectors = flags.vector ?? (await vectorNames(flags.vectors));
   if (vectors.length === 0) {
     const { UsageError } = await import('../errors.ts');
@@ -86,9 +82,7 @@ export async function openWatched(
   const { loadFromCheckpoint } = await import('../engine/load.ts');
   const { dtype, block: blockSize } = flags;
   const model = await loadFromCheckpoint(checkpoint, { purpose, ...defined({ dtype, blockSize }), onNotice });
-  if (flags.adapter === undefined) return { model, watched };
-  const { adaptedModel } = await import('../engine/adapted-model.ts');
-  return { model: await adaptedModel(model, flags.adapter), watched };
+  return { model, watched };
 }
 
 /** What projecting a file of conversations would take, printed. */

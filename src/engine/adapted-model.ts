@@ -1,29 +1,28 @@
-import { join } from 'node:path';
-import { loadAdapter } from '../model/adapter.ts';
-import { findModelFolder } from '../model/hub-cache.ts';
-import { describeArtifact } from '../store/manifest.ts';
+import type { Adapter } from '../model/adapter.ts';
+import { adaptCheckpoint, type Checkpoint } from '../model/checkpoint.ts';
 import type { LanguageModel } from './model.ts';
 
 /**
- * The model with a LoRA adapter in every call that names none: one for functions that take a model and know of no
- * adapters. It shares the model's session, and closing it closes the model. `adapter` is a folder in PEFT's layout, or a
- * name in the local Hub cache; the model's id becomes `model+adapter`.
+ * A loaded model with a LoRA adapter: `loadModel(base, { adapter })` for a base that is loaded already. It shares the base's
+ * session, and closing it closes the base.
  *
- * @throws as `loadAdapter`.
+ * @throws as `adaptCheckpoint`.
  */
 export async function adaptedModel(model: LanguageModel, adapter: string): Promise<LanguageModel> {
-  const { checkpoint, precision } = model;
-  const loaded = await loadAdapter(adapter, checkpoint.config);
-  const { folder } = await findModelFolder(adapter);
-  const { sha256 } = await describeArtifact(join(folder, 'adapter_model.safetensors'));
-  const withIt = <T extends object>(options: T): T => ({ adapter: loaded, ...options });
+  const checkpoint = await adaptCheckpoint(model.checkpoint, adapter);
+  return underAdapter(model.adapter?.base ?? model, checkpoint, checkpoint.adapted!.adapter);
+}
+
+/** The base with the adapter in every call that names none. */
+export function underAdapter(base: LanguageModel, checkpoint: Checkpoint, adapter: Adapter): LanguageModel {
+  const withIt = <T extends object>(options: T): T => ({ adapter, ...options });
   return {
-    checkpoint: { ...checkpoint, id: `${checkpoint.id}+${loaded.name}` },
-    precision,
-    adapter: { name: loaded.name, sha256 },
-    forward: (rows, options = {}) => model.forward(rows, withIt(options)),
-    generate: (rows, options) => model.generate(rows, withIt(options)),
-    scoreContinuations: (rows, options = {}) => model.scoreContinuations(rows, withIt(options)),
-    close: () => model.close(),
+    checkpoint,
+    precision: base.precision,
+    adapter: { name: adapter.name, sha256: adapter.sha256, base },
+    forward: (rows, options = {}) => base.forward(rows, withIt(options)),
+    generate: (rows, options) => base.generate(rows, withIt(options)),
+    scoreContinuations: (rows, options = {}) => base.scoreContinuations(rows, withIt(options)),
+    close: () => base.close(),
   };
 }

@@ -1,4 +1,5 @@
 import { AbortError, DataError } from '../errors.ts';
+import type { Adapter } from '../model/adapter.ts';
 import { type TokenLane, type TokenTree, planTree } from './continuation-tree.ts';
 import { EditFeeds } from './edit-feeds.ts';
 import { placeTokens } from './forward.ts';
@@ -41,7 +42,7 @@ export async function* scoreContinuations(
   const prepared = rows.map((row, index) => prepare(runtime, row, index));
   for (const batch of toBatches(runtime, prepared, options)) {
     stopIfAsked(options.signal);
-    await new TreeBatch(runtime, batch).run(options.signal);
+    await new TreeBatch(runtime, batch, options.adapter).run(options.signal);
     for (const { index, logprobs } of batch) yield { index, logprobs };
   }
 }
@@ -113,15 +114,17 @@ function capacityOf(rows: readonly Prepared[]): number {
 class TreeBatch {
   private readonly runtime: Runtime;
   private readonly rows: readonly Prepared[];
+  private readonly adapter: Adapter | undefined;
   /** Longest first, so that those that still run are always the first slots. */
   private readonly lanes: readonly RunningLane[];
   private readonly cache: KvCache;
   /** Where the prompts run, behind the lanes' slots. */
   private readonly promptSlot: number;
 
-  constructor(runtime: Runtime, rows: readonly Prepared[]) {
+  constructor(runtime: Runtime, rows: readonly Prepared[], adapter: Adapter | undefined) {
     this.runtime = runtime;
     this.rows = rows;
+    this.adapter = adapter;
     this.lanes = rows
       .flatMap((row) => row.tree.lanes.map((lane) => ({ row, lane })))
       .sort((a, b) => b.lane.length - a.lane.length);
@@ -140,7 +143,7 @@ class TreeBatch {
   }
 
   private async runPrompts(signal: AbortSignal | undefined): Promise<void> {
-    const options = { adapter: undefined, batchTokens: undefined };
+    const options = { adapter: this.adapter, batchTokens: undefined };
     const steps = new Prefill(this.runtime, this.cache, options).run(this.rows, this.promptSlot);
     let step = await steps.next();
     while (step.done !== true) {
@@ -177,7 +180,7 @@ class TreeBatch {
         fed.map(() => noInterventions),
       ),
       stages: noInterventions.stages,
-      adapter: undefined,
+      adapter: this.adapter,
     });
     const { vocabSize } = this.runtime.config;
     running.forEach(({ row, lane }, b) =>

@@ -1,9 +1,10 @@
 /** The engine: a checkpoint on ONNX Runtime, with taps, interventions and adapters as arguments of a call. */
+export { adaptedModel } from './adapted-model.ts';
 export { loadFromCheckpoint, loadModel } from './load.ts';
 export { dtypes } from './model.ts';
 export { devices } from './device-name.ts';
 export type { Device } from './device-name.ts';
-export type { Dtype, LanguageModel, LoadOptions } from './model.ts';
+export type { Dtype, LanguageModel, LoadModelOptions, LoadOptions } from './model.ts';
 export type {
   AblateIntervention,
   AddIntervention,

@@ -1,13 +1,13 @@
 import { UsageError } from '../errors.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { parseRemoteSpec } from '../model/remote-spec.ts';
+import { underAdapter } from './adapted-model.ts';
 import { scoreContinuations } from './continuations.ts';
 import { deviceOf } from './device-name.ts';
 import { requireDevice } from './device.ts';
 import { forwardRows } from './forward.ts';
 import { generateRows } from './generate.ts';
-import type { LanguageModel, LoadOptions } from './model.ts';
+import type { LanguageModel, LoadModelOptions, LoadOptions } from './model.ts';
 import { prepareWeights, recipeName, type WeightRecipe } from './quantised-weights.ts';
 import { Scheduler } from './scheduler.ts';
 import { Runtime } from './runtime.ts';
@@ -17,12 +17,9 @@ import { Runtime } from './runtime.ts';
  * one on a server (`vllm-lens:http://gpu:8000/v1#MODEL`; see docs/engines.md).
  * @throws ModelError, ParseError or UsageError where the folder cannot be run, saying why.
  */
-export async function loadModel(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
-  if (options.worker === true && parseRemoteSpec(model) === null) {
-    const { loadModelInWorker } = await import('./worker/worker-model.ts');
-    return loadModelInWorker(model, options);
-  }
-  return loadFromCheckpoint(await loadCheckpoint(model), options);
+export async function loadModel(model: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
+  const { adapter, ...loading } = options;
+  return loadFromCheckpoint(await loadCheckpoint(model, adapter), loading);
 }
 
 /** As `loadModel`, for a checkpoint that has been read already. */
@@ -30,6 +27,14 @@ export async function loadFromCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
+  if (checkpoint.adapted !== undefined) {
+    const { base, adapter } = checkpoint.adapted;
+    return underAdapter(await loadFromCheckpoint(base, options), checkpoint, adapter);
+  }
+  if (options.worker === true && checkpoint.remote === null) {
+    const { loadInWorker } = await import('./worker/worker-model.ts');
+    return loadInWorker(checkpoint, options);
+  }
   checkLoadOptions(checkpoint, options);
   if (checkpoint.remote !== null) {
     const { openRemote } = await import('./remote/open-remote.ts');

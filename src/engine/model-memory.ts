@@ -1,3 +1,4 @@
+import { adapterChunks } from './adapter-chunks.ts';
 import type { Dtype } from './model.ts';
 import { planQuantisation, type QuantisePlan } from './quantise-plan.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
@@ -11,8 +12,20 @@ export interface WeightForm {
   readonly purpose: 'generate' | 'one-pass';
 }
 
-/** Bytes of memory that the engine holds of a model's weights, beside its code and the batch in hand. */
+/** Bytes of memory that the engine holds of a model's weights and its adapter's, beside its code and the batch in hand. */
 export function weightMemory(checkpoint: Checkpoint, form: WeightForm): number {
+  return baseMemory(checkpoint, form) + adapterMemory(checkpoint);
+}
+
+/** As loaded, and as cut for the graph. */
+function adapterMemory({ adapted }: Checkpoint): number {
+  if (adapted === undefined) return 0;
+  const pairs = adapted.adapter.blocks.flatMap((block) => Object.values(block));
+  const chunks = adapterChunks(adapted.adapter).flatMap((block) => Object.values(block));
+  return 4 * sum([...pairs, ...chunks].map(({ a, b }) => a.length + b.length));
+}
+
+function baseMemory(checkpoint: Checkpoint, form: WeightForm): number {
   const parameters = sum(weightSources(checkpoint.weights).map(elements));
   const { dtype = 'fp32' } = form;
   if (dtype === 'fp32') return (form.purpose === 'generate' ? 8 : 4) * parameters;

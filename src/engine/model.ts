@@ -18,8 +18,14 @@ export interface LanguageModel {
   readonly checkpoint: Checkpoint;
   /** What the matrix products run in: `fp32`, or the recipe of its weights, such as `int8-block32`; then the device, where that is not the processor. */
   readonly precision: string;
-  /** The adapter that every call has which names none, by the hash of its weights; see `adaptedModel`. */
-  readonly adapter?: { readonly name: string; readonly sha256: string };
+  /** The adapter that every call has which names none; see `adaptedModel`. */
+  readonly adapter?: {
+    readonly name: string;
+    /** As `Adapter.sha256`. */
+    readonly sha256: string;
+    /** The model without it, on the same session. */
+    readonly base: LanguageModel;
+  };
   /** What its engine can do; absent where it can do everything, as those of this process can. */
   readonly capabilities?: ReadonlySet<Capability>;
   /** Runs every row once; results come as batches finish, in no fixed order (see `index`). */
@@ -63,4 +69,10 @@ export interface LoadOptions {
    * blocks are packed in any case: unpacked, their products are slower at every length.
    */
   readonly purpose?: 'generate' | 'one-pass';
+}
+
+/** How a model is loaded by its name. */
+export interface LoadModelOptions extends LoadOptions {
+  /** A LoRA adapter that every call is run with; see `adaptCheckpoint`. */
+  readonly adapter?: string;
 }

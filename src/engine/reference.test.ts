@@ -334,6 +334,7 @@ function randomAdapter(): Adapter {
   // The second block adapts three projections only, as adapters with few target modules do.
   return {
     name: 'random',
+    sha256: '',
     blocks: [
       Object.fromEntries(projections.map((name) => [name, pair(0, name)])),
       { q_proj: pair(1, 'q_proj'), v_proj: pair(1, 'v_proj'), down_proj: pair(1, 'down_proj') },

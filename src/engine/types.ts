@@ -227,6 +227,7 @@ export interface ContinuationsRow {
 }
 
 export interface ContinuationsOptions {
+  readonly adapter?: Adapter;
   /** Most rows side by side in a step; decides speed and memory only. */
   readonly batchRows?: number;
   readonly signal?: AbortSignal;

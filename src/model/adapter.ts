@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { adapterRank, adapterScale, isTargeted, parseAdapterConfig } from './adapter-config.ts';
 import type { AdapterConfig } from './adapter-config.ts';
 import type { ModelConfig } from './config.ts';
 import { familyOf } from './families/index.ts';
-import { findModelFolder } from './hub-cache.ts';
+import { findModelFolder, type ModelFolder } from './hub-cache.ts';
 import { quoteName, readJsonObject } from './json-text.ts';
 import { layerName, projectionRows, projectionShapes } from './locate-weights.ts';
 import { openFile, pathKind } from './read-bytes.ts';
@@ -28,6 +29,8 @@ export interface LoraPair {
 export interface Adapter {
   /** How reports name it: the folder's last part. */
   readonly name: string;
+  /** Of all that it adds, to tell it from others: every rank and number, the scale among them. */
+  readonly sha256: string;
   /** Index: block, from 0. A projection that is not adapted is absent. */
   readonly blocks: readonly Readonly<Partial<Record<Projection, LoraPair>>>[];
 }
@@ -66,7 +69,20 @@ export async function loadAdapter(pathOrRepo: string, config: ModelConfig): Prom
   for (const { layer, projection, rank, scale, a, b } of pairs) {
     blocks[layer]![projection] = { rank, a, b: b.map((value) => value * scale) };
   }
-  return { name: id, blocks };
+  return { name: id, sha256: hashOf(blocks), blocks };
+}
+
+/** A file's hash would miss what adapter_config.json says of the scale. */
+function hashOf(blocks: Adapter['blocks']): string {
+  const hash = createHash('sha256');
+  for (const [layer, block] of blocks.entries()) {
+    for (const projection of projections) {
+      const pair = block[projection];
+      if (pair === undefined) continue;
+      hash.update(`${layer} ${projection} ${pair.rank}\n`).update(pair.a).update(pair.b);
+    }
+  }
+  return hash.digest('hex');
 }
 
 /** As `loadAdapter`, with the pairs as they are stored. */
@@ -74,7 +90,7 @@ export async function readAdapter(
   pathOrRepo: string,
   config: ModelConfig,
 ): Promise<{ readonly id: string; readonly pairs: readonly StoredPair[] }> {
-  const { folder, file: gguf, id } = await findModelFolder(pathOrRepo);
+  const { folder, file: gguf, id } = await findAdapter(pathOrRepo);
   if (gguf !== null) throw notAnAdapter(gguf);
   const configFile = await requireFile(folder, CONFIG_FILE);
   const weightsFile = await requireFile(folder, WEIGHTS_FILE);
@@ -171,6 +187,20 @@ function checkTensor(file: string, entry: TensorEntry, expected: readonly number
     `"${file}": expected tensor ${quoteName(entry.name)} of shape ${want} by its rank and the model, got ${got}; use the model that the adapter was trained on.`,
     { details: { file, tensor: entry.name, expected: want, got } },
   );
+}
+
+/** As a model's folder is found; what is wrong is told of the adapter, since a model is named beside it. */
+async function findAdapter(pathOrRepo: string): Promise<ModelFolder> {
+  try {
+    return await findModelFolder(pathOrRepo);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const { message, details } = error;
+    throw new UsageError(`The adapter: ${message.slice(0, 1).toLowerCase()}${message.slice(1)}`, {
+      details,
+      cause: error,
+    });
+  }
 }
 
 async function requireFile(folder: string, name: string): Promise<string> {

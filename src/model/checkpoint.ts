@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Adapter, loadAdapter } from './adapter.ts';
 import { loadChatTemplate, templateOf } from './chat-template.ts';
 import type { ChatTemplate } from './chat-template.ts';
 import { outlineConfig, parseConfig } from './config.ts';
@@ -45,6 +46,12 @@ export interface Checkpoint {
   readonly unusedTensors: readonly string[];
   /** Absolute paths of the safetensors or GGUF files, links resolved, in the order of their names. */
   readonly weightFiles: readonly string[];
+  /** The LoRA adapter that the model is run with; absent where there is none. All other fields but `id` are the base's. */
+  readonly adapted?: {
+    readonly adapter: Adapter;
+    /** The model without it. */
+    readonly base: Checkpoint;
+  };
 }
 
 /** config.json of a published checkpoint has some kilobytes. */
@@ -53,12 +60,45 @@ const MAX_CONFIG_BYTES = 10_000_000;
 /**
  * Opens a checkpoint: a folder in Hugging Face layout, a GGUF file, `owner/name[@revision]` in the local Hugging Face
  * cache, or a model on a server (`parseRemoteSpec`), of which the small files are read here and the server is not asked. Reads config.json, the tokenizer, the chat template and the headers of the weights, and checks that they fit each other;
- * no weight is loaded.
+ * no weight is loaded but those of an adapter.
  *
+ * @param adapter A LoRA adapter that the model is run with; see `adaptCheckpoint`.
  * @throws UsageError when there is no such folder; ModelError when it holds no checkpoint that can be run; ParseError
  *   when one of its files is malformed.
  */
-export async function loadCheckpoint(pathOrRepo: string): Promise<Checkpoint> {
+export async function loadCheckpoint(pathOrRepo: string, adapter?: string): Promise<Checkpoint> {
+  const checkpoint = await loadBase(pathOrRepo);
+  return adapter === undefined ? checkpoint : adaptCheckpoint(checkpoint, adapter);
+}
+
+/**
+ * The model with a LoRA adapter, a folder in PEFT's layout or a name in the local Hugging Face cache, instead of the one that
+ * it may have. Its id becomes `base+adapter`, and its fingerprint tells it from its base and from the base with another.
+ *
+ * @throws as `loadAdapter`; UsageError for a model on a server, which would have to apply the adapter itself.
+ */
+export async function adaptCheckpoint(checkpoint: Checkpoint, adapter: string): Promise<Checkpoint> {
+  const base = baseOf(checkpoint);
+  if (base.remote !== null) throw adaptedElsewhere(base.remote, adapter);
+  const loaded = await loadAdapter(adapter, base.config);
+  return { ...base, id: `${base.id}+${loaded.name}`, adapted: { adapter: loaded, base } };
+}
+
+/** UsageError for an adapter beside several models: it fits one of them, and nothing says which. */
+export function requireOneModel(models: readonly string[], adapter: string | undefined): void {
+  if (adapter === undefined || models.length < 2) return;
+  throw new UsageError(
+    `Expected one model beside the adapter "${adapter}", got ${models.length}; start one process for each.`,
+    { details: { adapter } },
+  );
+}
+
+/** The model without its adapter: what lies in its files, and what caches of its weights go by. */
+export function baseOf(checkpoint: Checkpoint): Checkpoint {
+  return checkpoint.adapted?.base ?? checkpoint;
+}
+
+async function loadBase(pathOrRepo: string): Promise<Checkpoint> {
   const found = await findModelFolder(pathOrRepo);
   if (found.remote !== null) return loadRemote(found, found.remote);
   return found.file === null ? loadFolder(found) : loadGguf(found, found.file);
@@ -145,6 +185,13 @@ function weightsElsewhere(remote: RemoteSpec): UsageError {
   return new UsageError(
     `Expected the weights of ${remote.model} here, got a model on a server (${remoteId(remote)}), which does not give them; name a model folder or a GGUF file for this.`,
     { details: { model: remoteId(remote) } },
+  );
+}
+
+function adaptedElsewhere(remote: RemoteSpec, adapter: string): UsageError {
+  return new UsageError(
+    `Expected a model of this machine beside the adapter "${adapter}", got one on a server (${remoteId(remote)}), which cannot be given files; have the server apply it (in vLLM --lora-modules NAME=DIR) and name what it serves as the model.`,
+    { details: { model: remoteId(remote), adapter } },
   );
 }
 

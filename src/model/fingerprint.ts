@@ -17,14 +17,18 @@ const PAGES = 64;
  *
  * Any training step changes every page, so another training, another revision and another format show. A change of a
  * few bytes between the sampled pages does not, nor does one of the tokenizer or the chat template. Of a model on a server
- * nothing is known but its kind of server, its name there and its config.json, which are hashed; its address may change.
+ * nothing is known but its kind of server, its name there and its config.json, which are hashed; its address may change. An adapter counts with all of its numbers.
  *
  * @throws UsageError when a file is gone; ParseError when one has changed so that it is no longer sound.
  */
 export async function checkpointFingerprint(
-  checkpoint: Pick<Checkpoint, 'folder' | 'file' | 'remote' | 'weightFiles'>,
+  checkpoint: Pick<Checkpoint, 'folder' | 'file' | 'remote' | 'weightFiles' | 'adapted'>,
 ): Promise<string> {
   const hash = createHash('sha256');
+  if (checkpoint.adapted !== undefined) {
+    const { base, adapter } = checkpoint.adapted;
+    return hash.update(`${await checkpointFingerprint(base)}\n${adapter.sha256}`).digest('hex');
+  }
   if (checkpoint.remote !== null) {
     hash.update(`${checkpoint.remote.kind} ${checkpoint.remote.model}\n`);
     if (checkpoint.file === null) await hashWhole(hash, join(checkpoint.folder, 'config.json'));

@@ -2,7 +2,7 @@
 
 export { loadAdapter } from './adapter.ts';
 export type { Adapter, LoraPair } from './adapter.ts';
-export { loadCheckpoint } from './checkpoint.ts';
+export { adaptCheckpoint, loadCheckpoint } from './checkpoint.ts';
 export type { Checkpoint } from './checkpoint.ts';
 export { parseConfig } from './config.ts';
 export type { ModelConfig, RopeScaling } from './config.ts';

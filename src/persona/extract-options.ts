@@ -5,7 +5,6 @@ import { type Pooling, type Positions, poolings } from '../engine/types.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { checkpointFingerprint } from '../model/fingerprint.ts';
 import type { FileSystem } from '../store/files.ts';
-import { sha256 } from '../util/hash.ts';
 import { type DirectionKind, directionKinds } from './directions.ts';
 import { type FilterMode, type FilterRule, filterModes } from './filter.ts';
 import type { GivenRollouts } from './given-rollouts.ts';
@@ -113,7 +112,7 @@ export interface ExtractOptions {
 }
 
 /** What settings ask of a model: one that is not loaded has it too. */
-export type ModelFacts = Pick<LanguageModel, 'checkpoint' | 'precision' | 'adapter' | 'capabilities'>;
+export type ModelFacts = Pick<LanguageModel, 'checkpoint' | 'precision' | 'capabilities'>;
 
 /** Options of an extraction that may be planned only. */
 type SettleOptions<Model> = Omit<ExtractOptions, 'model'> & { readonly model: Model };
@@ -212,7 +211,7 @@ export async function settle<Model extends ModelFacts>(
     force: options.force ?? false,
     coherenceFloor: options.coherenceFloor ?? 75,
     ...settleEvaluation(options, trait, steering),
-    fingerprint: await fingerprintOf(model),
+    fingerprint: await checkpointFingerprint(model.checkpoint),
   };
   check(settings, model.checkpoint.config.layers);
   requireAbilities(settings);
@@ -229,12 +228,6 @@ function requireAbilities({ model, positions, sweep, dose }: Settings<ModelFacts
     positionsCapability(positions),
     `an extraction's sweep with --positions ${positions}`,
   );
-}
-
-/** What tells a model from others; one with an adapter is another than its base. */
-async function fingerprintOf({ checkpoint, adapter }: ModelFacts): Promise<string> {
-  const base = await checkpointFingerprint(checkpoint);
-  return adapter === undefined ? base : sha256(`${base}\n${adapter.sha256}`);
 }
 
 /** Every second evaluation question is the sweep's, the others are the dose response's: none chooses its own judge. */

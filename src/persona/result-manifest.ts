@@ -1,3 +1,4 @@
+import type { LanguageModel } from '../engine/model.ts';
 import { isThere } from '../store/files.ts';
 import { machineNote } from '../store/machine-note.ts';
 import { type Artifact, type Manifest, SCHEMA_VERSION, describeArtifact } from '../store/manifest.ts';
@@ -38,24 +39,36 @@ export async function describeFiles(
   return artifacts;
 }
 
+/** What a manifest says of the model that made a result. */
+export function modelNote(
+  { checkpoint, precision }: Pick<LanguageModel, 'checkpoint' | 'precision'>,
+  fingerprint: string,
+): Manifest['model'] {
+  const { id, revision, config, adapted } = checkpoint;
+  const { layers, width } = config;
+  return {
+    id,
+    revision,
+    fingerprint,
+    dtype: precision,
+    layers,
+    width,
+    ...(adapted !== undefined && {
+      adapter: { name: adapted.adapter.name, sha256: adapted.adapter.sha256 },
+    }),
+  };
+}
+
 /** What the manifest of any result of a model says of where it comes from. */
 export function originOf(
   { settings }: ExtractContext,
   packageInfo: Manifest['package'],
 ): Pick<Manifest, 'schema' | 'package' | 'machine' | 'model' | 'trait' | 'judge'> {
-  const { checkpoint, precision } = settings.model;
   return {
     schema: SCHEMA_VERSION,
     package: packageInfo,
     machine: machineNote(),
-    model: {
-      id: checkpoint.id,
-      revision: checkpoint.revision,
-      fingerprint: settings.fingerprint,
-      dtype: precision,
-      layers: checkpoint.config.layers,
-      width: checkpoint.config.width,
-    },
+    model: modelNote(settings.model, settings.fingerprint),
     trait: { name: settings.trait.name, sha256: settings.trait.sha256 },
     judge: settings.judge.id,
   };

@@ -289,7 +289,15 @@ export const modelList = z
   .object({
     object: z.literal('list'),
     data: z.array(
-      z.object({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() }),
+      z.object({
+        id: z.string(),
+        object: z.literal('model'),
+        created: z.int(),
+        owned_by: z.string(),
+        parent: z.string().nullable().openapi({
+          description: 'Of a model with an adapter, the one without it that is served beside it',
+        }),
+      }),
     ),
   })
   .openapi('ModelList');
@@ -338,6 +346,7 @@ export const capabilities = z
         width: z.int(),
         context: z.int(),
         precision: z.string(),
+        adapter: z.object({ name: z.string(), sha256: z.string() }).nullable(),
         chat: z.boolean(),
       }),
     ),

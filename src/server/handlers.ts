@@ -13,7 +13,7 @@ import { nameableVectors } from './persona.ts';
 import type { Monitor, WatchedReplies } from './monitor.ts';
 import { collectReplies, findModel, type ReplyForm, runReplies } from './replies.ts';
 import type { ServerContext } from './request-log.ts';
-import type { Limits, ServerSettings } from './settings.ts';
+import type { Limits, ServedModel, ServerSettings } from './settings.ts';
 import { streamReplies } from './sse.ts';
 
 /** Answers to what is asked of the models. */
@@ -36,15 +36,17 @@ export class Handlers {
   }
 
   models(): api.ModelList {
-    return { object: 'list', data: this.settings.models.map(({ id }) => this.entry(id)) };
+    return { object: 'list', data: this.settings.models.map((one) => this.entry(one)) };
   }
 
   model(id: string): api.ModelList['data'][number] {
-    return this.entry(findModel(this.settings.models, id).id);
+    return this.entry(findModel(this.settings.models, id));
   }
 
-  private entry(id: string): api.ModelList['data'][number] {
-    return { id, object: 'model', created: this.started, owned_by: 'persona-vectors' };
+  private entry({ id, model }: ServedModel): api.ModelList['data'][number] {
+    const base = this.settings.models.find((one) => one.model === model.adapter?.base);
+    const parent = base?.id ?? null;
+    return { id, object: 'model', created: this.started, owned_by: 'persona-vectors', parent };
   }
 
   async chat(c: ServerContext): Promise<Response> {
@@ -155,12 +157,13 @@ export class Handlers {
     const { models, limits, version, vectors } = this.settings;
     return {
       version,
-      models: models.map(({ id, model: { checkpoint, precision } }) => ({
+      models: models.map(({ id, model: { checkpoint, precision, adapter } }) => ({
         id,
         layers: checkpoint.config.layers,
         width: checkpoint.config.width,
         context: checkpoint.config.maxPositions,
         precision,
+        adapter: adapter === undefined ? null : { name: adapter.name, sha256: adapter.sha256 },
         chat: checkpoint.chatTemplate !== null,
       })),
       steering: { positions: ['all', 'prompt', 'response', 'boundary'], forms: [...steeringForms] },

@@ -4,7 +4,7 @@ import { isDatasetFile } from '../store/dataset/dataset-files.ts';
 import { HttpFailure } from './failure.ts';
 import { checkVectorName, nameableVectors } from './persona.ts';
 import { findModel } from './replies.ts';
-import { needsTrait } from './run-command.ts';
+import { needsTrait, trainsModels } from './run-command.ts';
 import { dataFiles, fileInside, trainingFiles } from './run-files.ts';
 import type { RunSettings } from './run-settings.ts';
 import { experimentNames, type RunOptions, type RunRequest } from './runs-api.ts';
@@ -65,6 +65,12 @@ export async function checkRequest(request: RunRequest, scene: RunScene): Promis
       });
     return;
   }
+  if (trainsModels(request.name) && model.model.adapter !== undefined)
+    throw new HttpFailure(
+      400,
+      `expected a model without an adapter for ${request.name}, which trains whole models; name the base, or serve the two merged`,
+      { param: 'model' },
+    );
   if (!needsTrait(request.name)) return;
   if (trait === undefined)
     throw new HttpFailure(400, `expected a trait for ${request.name}`, { param: 'trait' });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { commandsOf } from './run-command.ts';
+import { commandsOf, type RunCommand } from './run-command.ts';
 import type { RunRequest } from './runs-api.ts';
 import type { ServedModel } from './settings.ts';
 
 const model = { id: 'small', model: { precision: 'int8-block32' } } as ServedModel;
 const place = {
   models: [model],
-  names: new Map([['small', 'owner/small@main']]),
+  names: new Map([['small', ['owner/small@main']]]),
   folder: 'runs/r1',
   vectors: 'vectors',
   file: 'configs/train.json',
@@ -20,6 +20,13 @@ describe('the commands of a run', () => {
     expect(argsOf({ kind: 'extract', model: 'small', trait: 'evil', judge: 'openai:judge' })).toEqual([
       ['extract', 'owner/small@main', 'evil', '--out=runs/r1/output', '--judge=openai:judge', '--dtype=int8'],
     ]);
+  });
+
+  it('name its adapter too', () => {
+    const names = new Map([['small', ['owner/small@main', '--adapter=tuned']]]);
+    const request = { kind: 'experiment', name: 'steering', model: 'small', trait: 'evil', vector: 'evil' };
+    const [{ args }] = commandsOf(request as RunRequest, { ...place, names }) as [RunCommand];
+    expect(args.slice(0, 4)).toEqual(['experiment', 'steering', 'owner/small@main', '--adapter=tuned']);
   });
 
   it('take a training file, whose output goes into the run', () => {

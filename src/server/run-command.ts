@@ -47,21 +47,21 @@ export function commandsOf(request: RunRequest, place: RunPlace): RunCommand[] {
   const model = place.models.find(({ id }) => id === request.model)!.model;
   const dtype = dtypes.find((name) => name !== 'fp32' && model.precision.startsWith(name));
   const held = dtype === undefined ? [] : [`--dtype=${dtype}`];
-  const path = place.names.get(request.model)!;
+  const named = place.names.get(request.model)!;
   if (request.kind === 'screen') {
     const { mode, percentile, sample } = request;
     const options = Object.entries({ mode, percentile, sample }).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}=${value}`],
     );
     const along = place.vectorFiles.map((file) => `--vector=${file}`);
-    return [command(['screen', path, place.file!, `--out=${output}`, ...along, ...held, ...options])];
+    return [command(['screen', ...named, place.file!, `--out=${output}`, ...along, ...held, ...options])];
   }
   const judge = request.judge === undefined ? [] : [`--judge=${request.judge}`];
   if (request.kind === 'extract') {
     const { trait, quick } = request;
     const file = typeof trait === 'string' ? trait : servedRunPaths.trait(place.folder, trait.name);
     const options = [...judge, ...held, ...(quick === true ? quickExtraction : [])];
-    const extract = command(['extract', path, file, `--out=${output}`, ...options]);
+    const extract = command(['extract', ...named, file, `--out=${output}`, ...options]);
     return typeof trait === 'string' ? [extract] : [describedTrait(trait, file, request.judge), extract];
   }
   const { name, trait, vector, quick } = request;
@@ -69,7 +69,7 @@ export function commandsOf(request: RunRequest, place: RunPlace): RunCommand[] {
   return [
     command([
       ...(name === 'reproduce' ? [name] : ['experiment', name]),
-      path,
+      ...named,
       `--out=${output}`,
       ...judge,
       ...(isTraits ? [`--trait=${trait}`, `--vector=${vector}`, `--vectors=${place.vectors}`] : []),
@@ -77,6 +77,11 @@ export function commandsOf(request: RunRequest, place: RunPlace): RunCommand[] {
       ...(quick === true ? quickExperiments[name] : []),
     ]),
   ];
+}
+
+/** Whether an experiment trains models, which it does from whole ones. */
+export function trainsModels(name: Experiment['name']): boolean {
+  return !needsTrait(name);
 }
 
 /** Whether an experiment is one of a single trait and its vector. */

@@ -8,8 +8,8 @@ export interface RunSettings {
   readonly folder: string;
   /** The program of the command line and the arguments that come before a command's. */
   readonly program: readonly string[];
-  /** How the command line names each model that is served, by its id here. */
-  readonly models: ReadonlyMap<string, string>;
+  /** The arguments that name each model that is served on the command line, by its id here. */
+  readonly models: ReadonlyMap<string, readonly string[]>;
   /** Folder of the training files that can be started; null for none. */
   readonly training: string | null;
   /** Folder of the data sets that can be screened; null for none. */

@@ -25,6 +25,8 @@ export const originSchema = z.object({
     dtype: z.string(),
     layers: z.int(),
     width: z.int(),
+    /** The LoRA adapter that the model was run with, which the fingerprint covers; absent where there was none. */
+    adapter: z.object({ name: z.string(), sha256: z.string() }).exactOptional(),
   }),
 });
 

@@ -35,8 +35,8 @@ export async function runsAt(folder: string, change: Partial<RunSettings> = {}):
     folder: join(folder, 'runs'),
     program: [process.execPath, compiledCli()],
     models: new Map([
-      ['stories260K', stories],
-      ['persona-tiny', shippedModelFolder()],
+      ['stories260K', [stories]],
+      ['persona-tiny', [shippedModelFolder()]],
     ]),
     training,
     data: null,

@@ -81,6 +81,7 @@ function adapterOf(rank: number): Adapter {
   };
   return {
     name: 'random',
+    sha256: '',
     blocks: blocks.map((_, b) => Object.fromEntries(projections.map((name) => [name, pair(name, b)]))),
   };
 }

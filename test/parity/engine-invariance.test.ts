@@ -229,9 +229,10 @@ describe('a feature that is given nothing to do', () => {
 
   it('an adapter without matrices, or with zeros in them, changes no bit', async () => {
     const { blocks } = tiny.model.checkpoint.weights;
-    const empty = { name: 'empty', blocks: blocks.map(() => ({})) };
+    const empty = { name: 'empty', sha256: '', blocks: blocks.map(() => ({})) };
     const zeros = {
       name: 'zeros',
+      sha256: '',
       blocks: blocks.map((block) =>
         Object.fromEntries(
           projections.map((name) => {

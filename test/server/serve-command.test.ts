@@ -4,8 +4,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ModelList } from '../../src/server/api.ts';
 import { compiledCli } from '../helpers/build.ts';
 import { runCli } from '../helpers/cli.ts';
+import { writeRandomAdapter } from '../helpers/random-adapter.ts';
 import { projectRoot } from '../helpers/source.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
 
@@ -66,6 +68,37 @@ describe('persona serve', () => {
     expect(await server.ended).toBe(0);
   });
 
+  it('serves adapters beside their base, each by its own name', async () => {
+    const folder = await temporaryFolder();
+    const [tuned, runs] = [join(folder, 'tuned'), join(folder, 'runs')];
+    await writeRandomAdapter(stories, tuned, 0.05);
+    const adapters = ['--adapter', tuned, '--adapter', `short=${tuned}`];
+    const server = await serve([stories, ...adapters, '--runs', runs, '--port', '0']);
+    expect(server.models).toEqual(['stories260K', 'stories260K+tuned', 'short']);
+    const listed = (await (await fetch(`${server.url}/v1/models`)).json()) as ModelList;
+    expect(listed.data.map(({ id, parent }) => [id, parent])).toEqual([
+      ['stories260K', null],
+      ['stories260K+tuned', 'stories260K'],
+      ['short', 'stories260K'],
+    ]);
+    const greedy = { ...story, temperature: 0 };
+    const text = async (model: string): Promise<string> =>
+      (await openai(server.url).completions.create({ ...greedy, model })).choices[0]!.text;
+    const texts = await Promise.all(server.models.map(text));
+    const flags = ['--prompt', story.prompt, '--max-tokens', '30', '--temperature', '0', '--json'];
+    const { stdout } = await runCli(['generate', stories, '--adapter', tuned, ...flags]);
+    const expected = (JSON.parse(stdout) as { text: string }).text;
+    expect(texts.slice(1)).toEqual([expected, expected]);
+    expect(texts[0]).not.toBe(expected);
+    const refused = await fetch(`${server.url}/persona/runs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-persona-token': server.token },
+      body: JSON.stringify({ kind: 'experiment', name: 'finetuning', model: 'short' }),
+    });
+    expect(refused.status).toBe(400);
+    expect(await refused.text()).toContain('a model without an adapter for finetuning');
+  });
+
   it('serves again after a kill in mid-stream', async () => {
     const vectors = await temporaryFolder();
     const first = await serve([stories, '--port', '0', '--vectors', vectors]);
@@ -93,6 +126,10 @@ describe('persona serve', () => {
     [['--keys', 'nowhere.json'], /nowhere.json/],
     [['no-such-model'], /no-such-model/],
     [[stories, stories], /"stories260K" twice/],
+    [
+      [stories, '--adapter', 'a=models', '--adapter', 'a=models'],
+      /adapter_config.json in the adapter folder/,
+    ],
     [['--port', '99999'], /whole number from 0 to 65535/],
   ])('refuses %j with one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await runCli(['serve', ...args]);

@@ -77,7 +77,7 @@ async function estimatePart(
   scene: ReproduceScene,
   { trait, judge, prices, rate, measure, cacheFolder, onNotice }: PartOptions,
 ): Promise<Estimate> {
-  const { checkpoint, dtype, blockSize, settings, layer, model } = scene;
+  const { checkpoint, dtype, blockSize, settings, layer, model, adapter } = scene;
   const maxTokens = settings.max_tokens ?? undefined;
   const rates = defined({ rate, measure, cacheFolder, onNotice });
   const out = reproductionPaths.trait(scene.out, part, runFolderName(trait.name));
@@ -85,7 +85,7 @@ async function estimatePart(
   switch (part) {
     case 'extraction': {
       const extract = { ...extractionOptions(scene), trait, judge, out };
-      return estimateExtract({ ...rates, model, extract, ...defined({ dtype, blockSize, prices }) });
+      return estimateExtract({ ...rates, model, extract, ...defined({ adapter, dtype, blockSize, prices }) });
     }
     case 'poolings': {
       const { samples, lengths } = settings.poolings;

@@ -42,6 +42,8 @@ import { type ReproduceSettings, fullSettings } from './settings.ts';
 export interface ReproduceOptions {
   /** A model folder, or `owner/name` in the local Hugging Face cache. */
   readonly model: string;
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. Parts that train models start from whole ones. */
+  readonly adapter?: string;
   /** Folder of the reproduction; one that was begun is continued. */
   readonly out: string;
   /** As `openJudge` reads it; default `lexical`. */
@@ -213,11 +215,20 @@ function noteOf(part: PartName, outcome: PartOutcome, wasThere: boolean): string
     : `${part}: done in ${outcome.seconds.toFixed(0)} s${failed}`;
 }
 
+/** What cannot be trained is told before hours of what can be run. */
+function requireTrainable(adapter: string | undefined): void {
+  requireTrainingDevice(`leave --device and PERSONA_DEVICE out, or train nothing with ${untrainedParts}`);
+  if (adapter === undefined) return;
+  throw new UsageError(
+    `Expected a whole model to train on, got the adapter "${adapter}" beside it; merge it first (persona merge), or train nothing with ${untrainedParts}.`,
+    { details: { adapter } },
+  );
+}
+
 /** Everything that is read before a weight is loaded, checked. */
 export async function openScene(options: ReproduceOptions): Promise<ReproduceScene> {
-  if (trainsModels(options.only ?? partNames))
-    requireTrainingDevice(`leave --device and PERSONA_DEVICE out, or train nothing with ${untrainedParts}`);
-  const checkpoint = await loadCheckpoint(options.model);
+  if (trainsModels(options.only ?? partNames)) requireTrainable(options.adapter);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const { layers } = checkpoint.config;
   const layer = options.layer ?? Math.ceil(layers / 2);
   if (layer > layers)
@@ -230,6 +241,7 @@ export async function openScene(options: ReproduceOptions): Promise<ReproduceSce
   const { judge = 'lexical', onProgress = () => undefined, onNote = () => undefined } = options;
   return {
     model: options.model,
+    adapter: options.adapter,
     checkpoint,
     out: resolve(options.out),
     traits: await Promise.all(shipped.map(({ file }) => loadTrait(file))),

@@ -18,6 +18,7 @@ import { type ReproduceSettings, chosenTraits } from './settings.ts';
 export interface ReproduceScene {
   /** As it was named. */
   readonly model: string;
+  readonly adapter: string | undefined;
   readonly checkpoint: Checkpoint;
   /** Absolute. */
   readonly out: string;

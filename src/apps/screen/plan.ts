@@ -24,6 +24,8 @@ import type { ScreenMode } from './score.ts';
 
 export interface ScreenOptions {
   readonly model: string;
+  /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
+  readonly adapter?: string | undefined;
   /** Files or folders. */
   readonly data: readonly string[];
   /** Files whose rows are known to show the trait: screened with the rest, and the ranking is judged by them. */
@@ -100,7 +102,7 @@ export async function planScreening(options: ScreenOptions): Promise<Plan> {
   const { mode = 'prompt-last', seed = 0, turns = 'first', maxTokens = 256, maxPromptTokens = 512 } = options;
   const map: ColumnMap | undefined = options.map === undefined ? undefined : parseColumnMap(options.map);
   const rule = await ruleOf(options);
-  const checkpoint = await loadCheckpoint(options.model);
+  const checkpoint = await loadCheckpoint(options.model, options.adapter);
   const watched = await watchVectors(checkpoint, {
     vectors: options.vectors,
     folder: options.vectorFolder,

@@ -1,6 +1,7 @@
 import { loadFromCheckpoint } from '../../engine/load.ts';
 import type { LanguageModel } from '../../engine/model.ts';
 import { AbortError } from '../../errors.ts';
+import { modelNote } from '../../persona/result-manifest.ts';
 import { SCHEMA_VERSION } from '../../store/manifest.ts';
 import { packageInfo } from '../../store/package-info.ts';
 import { type OpenFolder, openFolder } from '../../store/run-folder.ts';
@@ -72,7 +73,7 @@ async function run(plan: Plan, folder: OpenFolder): Promise<ScreenManifest> {
 }
 
 async function manifestOf(
-  { checkpoint, fingerprint, dataset, mode, bad }: Plan,
+  { fingerprint, dataset, mode, bad }: Plan,
   model: LanguageModel,
   totals: PartTotals,
   { traits, flagged }: Merged,
@@ -81,14 +82,7 @@ async function manifestOf(
   return {
     schema: SCHEMA_VERSION,
     package: await packageInfo(),
-    model: {
-      id: checkpoint.id,
-      revision: checkpoint.revision,
-      fingerprint,
-      dtype: model.precision,
-      layers: checkpoint.config.layers,
-      width: checkpoint.config.width,
-    },
+    model: modelNote(model, fingerprint),
     kind: 'screen',
     mode,
     schema_of_rows: dataset.schema,

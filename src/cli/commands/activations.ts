@@ -2,7 +2,14 @@ import { Command, Option } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { poolings } from '../../engine/types.ts';
 import { defined } from '../../util/defined.ts';
-import { blockOption, dtypeOption, modelArgument, namesOf, wholeNumber } from '../arguments.ts';
+import {
+  adapterOption,
+  blockOption,
+  dtypeOption,
+  modelArgument,
+  namesOf,
+  wholeNumber,
+} from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { createProgress, noteBeside } from '../progress.ts';
@@ -22,9 +29,9 @@ export function activationsCommand({ signal }: CommandContext): CommandUnknownOp
         .argParser(namesOf(poolings))
         .default(['response_mean' as const], 'response_mean'),
     )
+    .addOption(adapterOption)
     .addOption(dtypeOption)
     .addOption(blockOption)
-    .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .addOption(
       new Option(
         '--batch-tokens <n>',
@@ -38,10 +45,10 @@ export function activationsCommand({ signal }: CommandContext): CommandUnknownOp
     .action(async (model, { input, out, json, block: blockSize, dryRun, rate, measure, ...options }) => {
       if (dryRun === true) {
         const { estimateActivations } = await import('../../apps/estimate-activations.ts');
-        const { pool, dtype } = options;
+        const { pool, adapter, dtype } = options;
         const settings = {
           ...toRateOptions({ rate, measure }),
-          ...defined({ pool, dtype, blockSize, signal }),
+          ...defined({ pool, adapter, dtype, blockSize, signal }),
         };
         printEstimate(await estimateActivations({ ...settings, model, input, output: out }), json === true);
         return;

@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { CapabilityResult } from '../../apps/capability.ts';
 import { defined } from '../../util/defined.ts';
-import { blockOption, dtypeOption, modelArgument, wholeNumber } from '../arguments.ts';
+import { adapterOption, blockOption, dtypeOption, modelArgument, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunOption, noMeasureOption, printEstimate, rateOption, toRateOptions } from '../dry-run.ts';
 import { createProgress, noteBeside } from '../progress.ts';
@@ -17,9 +17,9 @@ export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpt
     .option('--shots <n>', 'solved questions before each (default: 0)', wholeNumber(0, 100))
     .option('--chat', 'put questions through the chat template (default: as plain text)')
     .option('--limit <n>', 'at most so many questions of a subject', wholeNumber(1))
+    .addOption(adapterOption)
     .addOption(dtypeOption)
     .addOption(blockOption)
-    .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .option('--intervene <file>', 'where, when and how strongly to steer, as JSON (see docs/steering.md)')
     .option('--subjects', 'also print every subject')
     .addOption(dryRunOption)
@@ -27,8 +27,7 @@ export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpt
     .addOption(noMeasureOption)
     .option('--json', 'print the result as JSON')
     .action(async (model, flags) => {
-      const { intervene, block: blockSize, subjects, dryRun, rate, measure, json, ...rest } = flags;
-      const { adapter, ...options } = rest;
+      const { intervene, block: blockSize, subjects, dryRun, rate, measure, json, ...options } = flags;
       if (dryRun === true) {
         const { estimateCapability } = await import('../../apps/estimate-capability.ts');
         const settings = {
@@ -47,7 +46,7 @@ export function capabilityCommand({ signal }: CommandContext): CommandUnknownOpt
       const progress = createProgress({ unit: 'questions' });
       try {
         const result = await capability({
-          ...defined({ ...options, adapter, blockSize, steering }),
+          ...defined({ ...options, blockSize, steering }),
           model,
           signal,
           onNotice: (line) => noteBeside(progress, line),

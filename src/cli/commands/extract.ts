@@ -8,7 +8,6 @@ import type { JudgeSource } from '../../persona/judge.ts';
 import type { Trait } from '../../persona/trait.ts';
 import { pathKind } from '../../model/read-bytes.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
-import { defined } from '../../util/defined.ts';
 import { modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import {
@@ -23,6 +22,7 @@ import { dryRunOption, noMeasureOption, pricesOption, printEstimate, rateOption 
 import type { EstimateExtractFlags } from '../extract-estimate.ts';
 import { showExtraction } from '../extract-progress.ts';
 import { checkFlaggedJudge, openFlaggedJudge } from '../judge-flags.ts';
+import { toModelOptions } from '../model-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 
@@ -150,7 +150,7 @@ export async function runExtraction(
   const { dtype, block: blockSize } = flags;
   const onNote = (line: string): void => noteBeside(progress, line);
   await checkFlaggedJudge(flags);
-  const model = await loadModel(modelName, defined({ dtype, blockSize, onNotice: onNote }));
+  const model = await loadModel(modelName, { ...toModelOptions(flags), onNotice: onNote });
   const out = flags.out ?? join('runs', runFolderName(trait.name));
   let judges: JudgeSource | null = null;
   try {
@@ -158,9 +158,7 @@ export async function runExtraction(
     const judge = judges.forTrait(trait);
     const onProgress = showExtraction(progress);
     const given = { ...toExtractOptions(flags), ...rollouts };
-    const { withAdapter } = await import('../extract-all.ts');
-    const adapted = await withAdapter(model, flags.adapter);
-    return await extract({ ...given, model: adapted, trait, out, judge, signal, onProgress });
+    return await extract({ ...given, model, trait, out, judge, signal, onProgress });
   } catch (error) {
     if (!(error instanceof AbortError)) throw error;
     throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);

@@ -4,6 +4,7 @@ import { UsageError } from '../../errors.ts';
 import { defined } from '../../util/defined.ts';
 import type { GenerateInput } from '../../apps/generate.ts';
 import {
+  adapterOption,
   blockOption,
   collected,
   decimal,
@@ -32,9 +33,9 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
     .option('--stop <text>', 'end before this text; may be given several times', collected)
     .option('--seed <n>', 'equal seeds give equal samples', wholeNumber(0), 0)
     .option('--ignore-eos', 'go on after an end-of-reply token')
+    .addOption(adapterOption)
     .addOption(dtypeOption)
     .addOption(blockOption)
-    .option('--adapter <dir>', 'LoRA adapter in PEFT layout')
     .option('--intervene <file>', 'where, when and how strongly to steer, as JSON (see docs/steering.md)')
     .addOption(dryRunOption)
     .addOption(rateOption)
@@ -46,8 +47,11 @@ export function generateCommand({ signal }: CommandContext): CommandUnknownOpts 
       const input = await readSource(source);
       if (dryRun === true) {
         const { estimateGenerate } = await import('../../apps/estimate-generate.ts');
-        const { maxTokens, dtype } = options;
-        const settings = { ...toRateOptions({ rate, measure }), ...defined({ maxTokens, dtype, blockSize }) };
+        const { maxTokens, adapter, dtype } = options;
+        const settings = {
+          ...toRateOptions({ rate, measure }),
+          ...defined({ maxTokens, adapter, dtype, blockSize }),
+        };
         printEstimate(await estimateGenerate({ ...settings, model, input }), json === true);
         return;
       }

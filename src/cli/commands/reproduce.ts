@@ -5,10 +5,9 @@ import type { PartOutcome, Reproduction } from '../../apps/reproduce/outcome.ts'
 import { partNames, type PartName } from '../../apps/reproduce/parts.ts';
 import type { ReproduceOptions } from '../../apps/reproduce/reproduce.ts';
 import type { ReproduceSettings } from '../../apps/reproduce/settings.ts';
-import type { Dtype } from '../../engine/model.ts';
 import { defined } from '../../util/defined.ts';
 import { IncompleteRun } from '../alert.ts';
-import { blockOption, dtypeOption, modelArgument, namesOf, wholeNumber } from '../arguments.ts';
+import { modelArgument, namesOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import {
   type DryRunFlags,
@@ -21,11 +20,13 @@ import {
 } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { type JudgeFlags, checkFlaggedJudge, judgeFlags, openFlaggedJudge } from '../judge-flags.ts';
+import { type ModelFlags, modelFlags, toModelOptions } from '../model-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { columns, shortPath } from '../render.ts';
 import { note, print, printJson } from '../terminal.ts';
 
 type Flags = JudgeFlags &
+  ModelFlags &
   DryRunFlags & {
     readonly only?: PartName[] | undefined;
     readonly quick?: true | undefined;
@@ -36,8 +37,6 @@ type Flags = JudgeFlags &
     readonly questions?: string | undefined;
     readonly layer?: number | undefined;
     readonly seed?: number | undefined;
-    readonly dtype?: Dtype | undefined;
-    readonly block?: 32 | 128 | undefined;
     readonly prices?: string | undefined;
     readonly json?: true | undefined;
   };
@@ -70,8 +69,7 @@ export function reproduceCommand({ signal }: CommandContext): CommandUnknownOpts
       wholeNumber(0),
     ),
     ...judgeFlags(),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
     dryRunOption,
     rateOption,
     noMeasureOption,
@@ -133,7 +131,7 @@ async function toOptions(
     import('../../apps/extract-all.ts'),
   ]);
   const { data, questions, layer, seed, only, dtype, block: blockSize } = flags;
-  const { id } = await loadCheckpoint(model);
+  const { id } = await loadCheckpoint(model, flags.adapter);
   const train =
     flags.train === undefined ? undefined : ((await readUserJson(flags.train)) as Record<string, unknown>);
   return {
@@ -143,7 +141,8 @@ async function toOptions(
     quick: flags.quick === true,
     judge: flags.judge ?? 'lexical',
     openJudges: (loaded) => openFlaggedJudge(flags, { loaded, dtype, blockSize, onNote }),
-    ...defined({ data, questions, layer, seed, only, dtype, blockSize, train }),
+    ...toModelOptions(flags),
+    ...defined({ data, questions, layer, seed, only, train }),
   };
 }
 

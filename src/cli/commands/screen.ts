@@ -6,7 +6,7 @@ import type { ScreenOptions } from '../../apps/screen/screen.ts';
 import { pathKind } from '../../model/read-bytes.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
-import { blockOption, collected, decimal, dtypeOption, wholeNumber } from '../arguments.ts';
+import { adapterOption, blockOption, collected, decimal, dtypeOption, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import type { Estimate } from '../../apps/estimate.ts';
 import {
@@ -99,6 +99,7 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
         .choices(['union', 'difference', 'judge'] as const)
         .default('union' as const),
     )
+    .addOption(adapterOption)
     .addOption(dtypeOption)
     .addOption(blockOption)
     .addOption(dryRunOption)

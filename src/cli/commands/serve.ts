@@ -7,7 +7,9 @@ import { shippedModelFolder } from '../../store/shipped-model.ts';
 import { blockOption, collected, dtypeOption, duration, wholeNumber } from '../arguments.ts';
 import { addOptions } from '../extract-flags.ts';
 import { runFlags } from '../run-flags.ts';
-import type { Dtype } from '../../engine/model.ts';
+import type { Dtype, LanguageModel } from '../../engine/model.ts';
+import type { Checkpoint } from '../../model/checkpoint.ts';
+import { pathKind } from '../../model/read-bytes.ts';
 import type { Dashboard } from '../../server/dashboard.ts';
 import type { ApiKeys } from '../../server/keys.ts';
 import type { MonitorFlags, MonitorSettings } from '../../server/monitor-settings.ts';
@@ -55,6 +57,11 @@ export function serveCommand({ signal }: CommandContext): CommandUnknownOpts {
     )
     .option('--no-dashboard', 'leave out the pages at / and below /app')
     .option('--log-text', 'log the bodies of requests, which are not logged otherwise')
+    .option(
+      '--adapter <[name=]dir>',
+      'LoRA adapter of the model, served beside it as NAME (default: MODEL+DIR); may be given several times',
+      collected,
+    )
     .addOption(dtypeOption)
     .addOption(blockOption);
   addOptions(command, runFlags());
@@ -77,22 +84,25 @@ async function run(
   const keys = keyFile === undefined ? null : await ApiKeys.read(keyFile);
   const { readMonitorFlags } = await import('../../server/monitor-settings.ts');
   const monitor = await readMonitorFlags(flags, (trouble) => log({ event: 'store', error: trouble }));
-  const names = new Map<string, string>();
+  const names = new Map<string, readonly string[]>();
   const runs = await readRuns(flags, names);
   const served: ServedModel[] = [];
   try {
-    const named = models.length === 0 ? [shippedModelFolder()] : models;
-    await loadAll(named, flags, served);
-    for (const [i, { id }] of served.entries()) names.set(id, named[i]!);
+    for (const { id, args, ...one } of await findAll(models, flags.adapter ?? [])) {
+      names.set(id, args);
+      served.push({ id, model: await loadOne(one, flags, served) });
+    }
     await serveUntilStopped({ served, keys, monitor, runs, signal }, flags);
   } finally {
-    for (const { model } of served) await model.close();
+    // A model with an adapter is closed with its base.
+    for (const { model } of served) if (model.adapter === undefined) await model.close();
   }
 }
 
 interface ServeFlags extends MonitorFlags, RunFlags {
   readonly addKey?: string | undefined;
   readonly keys?: string | undefined;
+  readonly adapter?: readonly string[] | undefined;
   readonly dtype?: Dtype | undefined;
   readonly block?: 32 | 128 | undefined;
   readonly vectors: string;
@@ -164,7 +174,7 @@ async function serveUntilStopped(
 }
 
 /** What runs need to know of this process, where there are to be any. */
-async function readRuns(flags: RunFlags, models: ReadonlyMap<string, string>): Promise<RunSettings | null> {
+async function readRuns(flags: RunFlags, models: RunSettings['models']): Promise<RunSettings | null> {
   const { readRunFlags } = await import('../../server/run-settings.ts');
   return readRunFlags(flags, {
     program: [process.execPath, ...process.execArgv, process.argv[1]!],
@@ -189,20 +199,64 @@ function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Loads models one after the other into `served`, so that those that are loaded can be closed whatever happens. */
-async function loadAll(
-  models: readonly string[],
-  { dtype, block: blockSize }: { readonly dtype?: Dtype | undefined; readonly block?: 32 | 128 | undefined },
-  served: ServedModel[],
-): Promise<void> {
-  const { loadModel } = await import('../../engine/load.ts');
-  for (const path of models) {
-    const model = await loadModel(path, { worker: true, onNotice: note, ...defined({ dtype, blockSize }) });
-    const { id } = model.checkpoint;
-    if (served.some((one) => one.id === id))
-      throw new UsageError(`Expected models of different names, got "${id}" twice; rename a folder.`);
-    served.push({ id, model });
+/** A model to serve, its files read and checked. */
+interface FoundModel {
+  /** As requests will name it. */
+  readonly id: string;
+  readonly checkpoint: Checkpoint;
+  /** How the command line of a run names it. */
+  readonly args: readonly string[];
+}
+
+/** The models, each before those that are it with an adapter. */
+async function findAll(named: readonly string[], adapters: readonly string[]): Promise<FoundModel[]> {
+  const { adaptCheckpoint, loadCheckpoint, requireOneModel } = await import('../../model/checkpoint.ts');
+  const paths = named.length === 0 ? [shippedModelFolder()] : named;
+  requireOneModel(paths, adapters[0]);
+  const found: FoundModel[] = [];
+  for (const path of paths) {
+    const checkpoint = await loadCheckpoint(path);
+    found.push({ id: checkpoint.id, checkpoint, args: [path] });
+    for (const text of adapters) {
+      const { name, folder } = await readAdapterFlag(text);
+      const adapted = await adaptCheckpoint(checkpoint, folder);
+      found.push({ id: name ?? adapted.id, checkpoint: adapted, args: [path, `--adapter=${folder}`] });
+    }
   }
+  const twice = found.find(({ id }, i) => found.findIndex((one) => one.id === id) < i);
+  if (twice === undefined) return found;
+  throw new UsageError(
+    `Expected models of different names, got "${twice.id}" twice; rename a folder, or name adapters with --adapter NAME=DIR.`,
+  );
+}
+
+/** `NAME=DIR` or `DIR`; a folder may have an equals sign in its own name. */
+async function readAdapterFlag(text: string): Promise<{ name: string | null; folder: string }> {
+  const [, name, folder] = /^([\w.+:-]+)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || folder === undefined || (await pathKind(text)) !== null)
+    return { name: null, folder: text };
+  return { name, folder };
+}
+
+/** Loads a model in a thread of its own; one with an adapter shares that of its base, which comes before it in `served`. */
+async function loadOne(
+  { checkpoint }: Pick<FoundModel, 'checkpoint'>,
+  { dtype, block: blockSize }: Pick<ServeFlags, 'dtype' | 'block'>,
+  served: readonly ServedModel[],
+): Promise<LanguageModel> {
+  const [{ loadFromCheckpoint }, { underAdapter }] = await Promise.all([
+    import('../../engine/load.ts'),
+    import('../../engine/adapted-model.ts'),
+  ]);
+  if (checkpoint.adapted === undefined)
+    return loadFromCheckpoint(checkpoint, {
+      worker: true,
+      onNotice: note,
+      ...defined({ dtype, blockSize }),
+    });
+  const { base, adapter } = checkpoint.adapted;
+  const loaded = served.find(({ model }) => model.checkpoint === base)!.model;
+  return underAdapter(loaded, checkpoint, adapter);
 }
 
 function describe(

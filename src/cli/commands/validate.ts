@@ -8,7 +8,6 @@ import { pathKind } from '../../model/read-bytes.ts';
 import type { JudgeSource } from '../../persona/judge.ts';
 import { SHIPPED_MODEL, shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
-import { blockOption, dtypeOption } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import {
   type DryRunFlags,
@@ -22,6 +21,7 @@ import {
 import { type ExtractFlags, addOptions, steeringFlags, toExtractOptions } from '../extract-flags.ts';
 import { showExtraction } from '../extract-progress.ts';
 import { checkFlaggedJudge, judgeFlags, openFlaggedJudge, withFlaggedJudge } from '../judge-flags.ts';
+import { modelFlags, toModelOptions } from '../model-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { note, print, printJson } from '../terminal.ts';
 
@@ -49,8 +49,7 @@ export function validateCommand({ signal }: CommandContext): CommandUnknownOpts 
   addOptions(command, [
     ...steeringFlags().filter(({ long }) => long !== '--positions'),
     ...judgeFlags(),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
     dryRunOption,
     rateOption,
     noMeasureOption,
@@ -99,7 +98,12 @@ async function estimateThem(
   ]);
   const { dtype, block: blockSize } = flags;
   const prices = flags.prices === undefined ? undefined : await readPrices(flags.prices);
-  const options = { ...toRateOptions(flags), ...defined({ dtype, blockSize, prices }), measureOnly: true };
+  const options = {
+    ...toRateOptions(flags),
+    ...toModelOptions(flags),
+    ...defined({ prices }),
+    measureOnly: true,
+  };
   const model = await modelOf(run, flags);
   const estimates = await withFlaggedJudge(flags, { dtype, blockSize, onNote: note }, async (judges) => {
     const found: [string, Estimate][] = [];
@@ -122,7 +126,7 @@ function measurementFlags(
 }
 
 async function measure(
-  { folder: run, trait, recipe }: RunReport,
+  { folder: run, trait, model: made }: RunReport,
   names: readonly ProtocolName[],
   flags: ValidateFlags,
   signal: AbortSignal,
@@ -135,9 +139,9 @@ async function measure(
   const onNote = (line: string): void => noteBeside(progress, line);
   const { dtype, block: blockSize } = flags;
   await checkFlaggedJudge(flags);
-  const model = await loadModel(await modelOf({ folder: run, recipe }, flags), {
+  const model = await loadModel(await modelOf({ folder: run, model: made }, flags), {
     onNotice: onNote,
-    ...defined({ dtype, blockSize }),
+    ...toModelOptions(flags),
   });
   let judges: JudgeSource | null = null;
   try {
@@ -158,13 +162,16 @@ async function measure(
 
 /** The model that the run names; one that ships is known by its name alone. */
 async function modelOf(
-  { folder, recipe }: Pick<RunReport, 'folder' | 'recipe'>,
-  { model }: ValidateFlags,
+  { folder, model: made }: Pick<RunReport, 'folder' | 'model'>,
+  { model, adapter }: ValidateFlags,
 ): Promise<string> {
+  if (made.adapter !== undefined && adapter === undefined)
+    throw new UsageError(
+      `Expected --adapter, got none: the run "${folder}" was made with the adapter "${made.adapter.name}"; name its folder.`,
+    );
   if (model !== undefined) return model;
-  const { id } = recipe['model'] as { readonly id?: unknown };
-  if (id === SHIPPED_MODEL) return shippedModelFolder();
-  const named = String(id);
+  const named = made.adapter === undefined ? made.id : made.id.slice(0, -`+${made.adapter.name}`.length);
+  if (named === SHIPPED_MODEL) return shippedModelFolder();
   if (named.includes('/') || (await pathKind(named)) === 'folder') return named;
   throw new UsageError(
     `Expected --model, got none: the run "${folder}" was made with the folder "${named}", and does not say where that is.`,

@@ -1,3 +1,4 @@
+import type { Adapter } from '../../model/adapter.ts';
 import type { LoadOptions } from '../model.ts';
 import type {
   ContinuationsOptions,
@@ -12,12 +13,14 @@ import type {
   TokenEvent,
 } from '../types.ts';
 
-/** Options without what cannot cross threads; signals and callbacks are messages of their own. */
-export type PlainForwardOptions = Omit<ForwardOptions, 'signal'>;
-export type PlainContinuationsOptions = Omit<ContinuationsOptions, 'signal'>;
-export type PlainGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'> & {
-  readonly streaming: boolean;
-};
+/**
+ * Options without what cannot cross threads; signals and callbacks are messages of their own. An adapter crosses once, and
+ * calls say its number, so that theirs run side by side.
+ */
+type Plain<Options> = Omit<Options, 'signal' | 'onToken' | 'adapter'> & { readonly adapter: number | null };
+export type PlainForwardOptions = Plain<ForwardOptions>;
+export type PlainContinuationsOptions = Plain<ContinuationsOptions>;
+export type PlainGenerateOptions = Plain<GenerateOptions> & { readonly streaming: boolean };
 export type PlainGenerateRow = Omit<GenerateRow, 'signal'>;
 export type PlainLoadOptions = Omit<LoadOptions, 'onNotice' | 'worker'>;
 
@@ -53,6 +56,8 @@ export type Request =
       readonly rows: readonly ContinuationsRow[];
       readonly options: PlainContinuationsOptions;
     }
+  /** Of the calls that come after it; kept until the thread ends. */
+  | { readonly kind: 'adapter'; readonly number: number; readonly adapter: Adapter }
   /** Stops a call after the step that runs, or, with a row, that row alone. */
   | { readonly kind: 'abort'; readonly call: number; readonly row: number | null }
   /** A result has been taken: another may be sent. */

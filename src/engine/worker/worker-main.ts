@@ -1,6 +1,7 @@
 /** The thread that an engine runs in: one model, any number of calls side by side. */
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Adapter } from '../../model/adapter.ts';
 import { loadModel } from '../load.ts';
 import type { LanguageModel } from '../model.ts';
 import { RunGate } from '../run-gate.ts';
@@ -17,6 +18,14 @@ import {
 } from './protocol.ts';
 
 type Send = (response: Response | CallToken) => void;
+
+/** What calls are answered with. */
+interface Desk {
+  readonly model: LanguageModel;
+  /** By number. */
+  readonly adapters: ReadonlyMap<number | null, Adapter>;
+  readonly send: Send;
+}
 
 /** A call under way. */
 interface Call {
@@ -43,11 +52,13 @@ async function serve(port: MessagePort, { model: path, options, gate }: WorkerSt
     return;
   }
   const calls = new Map<number, Call>();
+  const adapters = new Map<number | null, Adapter>();
   port.on('message', (request: Request) => {
     if (request.kind === 'close') void close(port, model, calls);
+    else if (request.kind === 'adapter') adapters.set(request.number, request.adapter);
     else if (request.kind === 'abort') abort(calls.get(request.call), request.row);
     else if (request.kind === 'taken') taken(calls.get(request.call));
-    else void answer(model, request, calls, send);
+    else void answer({ model, adapters, send }, request, calls);
   });
   send({ kind: 'loaded' });
 }
@@ -71,12 +82,8 @@ function sender(port: MessagePort): Send {
 }
 
 /** Runs one call to its end; every way out of it is a message. */
-async function answer(
-  model: LanguageModel,
-  request: CallRequest,
-  calls: Map<number, Call>,
-  send: Send,
-): Promise<void> {
+async function answer(desk: Desk, request: CallRequest, calls: Map<number, Call>): Promise<void> {
+  const { send } = desk;
   const call: Call = {
     controller: new AbortController(),
     rows: request.rows.map(() => new AbortController()),
@@ -85,7 +92,7 @@ async function answer(
   };
   calls.set(request.call, call);
   try {
-    for await (const result of start(model, request, call, send)) {
+    for await (const result of start(desk, request, call)) {
       send({ kind: 'result', call: request.call, result });
       call.ahead++;
       if (call.ahead < resultsAhead) continue;
@@ -99,24 +106,26 @@ async function answer(
   }
 }
 
-function start(
-  model: LanguageModel,
-  request: CallRequest,
-  call: Call,
-  send: Send,
-): AsyncIterable<CallResult> {
+function start({ model, adapters, send }: Desk, request: CallRequest, call: Call): AsyncIterable<CallResult> {
   const { signal } = call.controller;
-  if (request.kind === 'forward') return model.forward(request.rows, { ...request.options, signal });
+  const adapter = adapters.get(request.options.adapter);
+  const own = { signal, ...(adapter !== undefined && { adapter }) };
+  if (request.kind === 'forward') return model.forward(request.rows, { ...plain(request.options), ...own });
   if (request.kind === 'continuations') {
-    return model.scoreContinuations(request.rows, { ...request.options, signal });
+    return model.scoreContinuations(request.rows, { ...plain(request.options), ...own });
   }
-  const { streaming, ...options } = request.options;
+  const { streaming, ...options } = plain(request.options);
   const rows = request.rows.map((row, i) => ({ ...row, signal: (call.rows[i] as AbortController).signal }));
   return model.generate(rows, {
     ...options,
-    signal,
+    ...own,
     ...(streaming && { onToken: (event) => send({ call: request.call, event }) }),
   });
+}
+
+/** Options without the adapter's number. */
+function plain<T extends { readonly adapter: unknown }>({ adapter: _, ...options }: T): Omit<T, 'adapter'> {
+  return options;
 }
 
 function abort(call: Call | undefined, row: number | null): void {

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { EngineError } from '../../errors.ts';
-import { loadCheckpoint } from '../../model/checkpoint.ts';
+import type { Adapter } from '../../model/adapter.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
 import { precisionOf } from '../load.ts';
 import type { LanguageModel, LoadOptions } from '../model.ts';
@@ -21,14 +21,14 @@ import { fromPlainError } from './plain-error.ts';
 import type { CallResult, Request, Response, WorkerStart } from './protocol.ts';
 
 /**
- * As `loadModel`, with the engine in a thread of its own: this thread stays free while a step runs. Calls take and give
- * the same, to the bit.
+ * As `loadFromCheckpoint`, with the engine in a thread of its own: this thread stays free while a step runs. Calls take and
+ * give the same, to the bit. The checkpoint has no adapter, and is read in the thread once more, because a tokenizer cannot
+ * cross threads.
  * @throws as `loadModel`; EngineError where the thread dies.
  */
-export async function loadModelInWorker(model: string, options: LoadOptions): Promise<LanguageModel> {
-  // Read here as well, because a tokenizer cannot cross threads; and what is wrong with a folder is told sooner.
-  const checkpoint = await loadCheckpoint(model);
+export async function loadInWorker(checkpoint: Checkpoint, options: LoadOptions): Promise<LanguageModel> {
   const { onNotice, worker: _, ...plain } = options;
+  const model = checkpoint.file ?? checkpoint.folder;
   return WorkerModel.start(checkpoint, { model, options: plain }, onNotice);
 }
 
@@ -47,6 +47,8 @@ class WorkerModel implements LanguageModel {
   private readonly worker: Worker;
   private readonly pending = new Map<number, Pending>();
   private readonly exited: Promise<void>;
+  /** Numbers of the adapters that the thread has been sent. */
+  private readonly adapters = new Map<Adapter, number>();
   private nextCall = 1;
   private gone: Error | null = null;
   private closing = false;
@@ -97,13 +99,15 @@ class WorkerModel implements LanguageModel {
   }
 
   async *forward(rows: readonly ForwardRow[], options: ForwardOptions = {}): AsyncGenerator<ForwardResult> {
-    const { signal, ...plain } = options;
+    const { signal, adapter, ...rest } = options;
+    const plain = { ...rest, adapter: this.numberOf(adapter) };
     const send = (call: number): Request => ({ kind: 'forward', call, rows: [...rows], options: plain });
     yield* this.run(send, { signal, rowSignals: [], onToken: undefined }) as AsyncGenerator<ForwardResult>;
   }
 
   async *generate(rows: readonly GenerateRow[], options: GenerateOptions): AsyncGenerator<Generated> {
-    const { signal, onToken, ...plain } = options;
+    const { signal, onToken, adapter, ...rest } = options;
+    const plain = { ...rest, adapter: this.numberOf(adapter) };
     const send = (call: number): Request => ({
       kind: 'generate',
       call,
@@ -118,7 +122,8 @@ class WorkerModel implements LanguageModel {
     rows: readonly ContinuationsRow[],
     options: ContinuationsOptions = {},
   ): AsyncGenerator<ContinuationsScored> {
-    const { signal, ...plain } = options;
+    const { signal, adapter, ...rest } = options;
+    const plain = { ...rest, adapter: this.numberOf(adapter) };
     const send = (call: number): Request => ({
       kind: 'continuations',
       call,
@@ -176,6 +181,17 @@ class WorkerModel implements LanguageModel {
       // Whoever waits for the thread's end needs the process to last until then.
       if (this.pending.size === 0 && !this.closing) this.worker.unref();
     }
+  }
+
+  /** The adapter's number in the thread, which is sent it the first time; null for none. */
+  private numberOf(adapter: Adapter | undefined): number | null {
+    if (adapter === undefined) return null;
+    const known = this.adapters.get(adapter);
+    if (known !== undefined) return known;
+    const number = this.adapters.size;
+    this.adapters.set(adapter, number);
+    this.post({ kind: 'adapter', number, adapter });
+    return number;
   }
 
   /** Passes a signal on; gives the function that ends this. */

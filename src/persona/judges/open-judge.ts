@@ -80,8 +80,10 @@ export async function checkJudge(
 }
 
 async function openLocal(path: string, name: string, options: OpenJudgeOptions): Promise<JudgeSource> {
-  const { loaded, load } = options;
+  const { load } = options;
   const found = await findModelFolder(path);
+  // A judge is the model as it is, whatever adapter is being judged.
+  const loaded = options.loaded?.adapter?.base ?? options.loaded;
   if (loaded !== undefined && isSame(loaded.checkpoint, found))
     return localJudges(name, { model: loaded, owned: false });
   const model = await loadModel(path, load);

@@ -1,5 +1,4 @@
 import type { LanguageModel } from '../../engine/model.ts';
-import type { Adapter } from '../../model/adapter.ts';
 import { defined } from '../../util/defined.ts';
 import type { DecidedAt, ProjectionRow, TurnSpan } from './rows.ts';
 import type { Direction } from './watch.ts';
@@ -29,7 +28,6 @@ export interface ProjectedRow {
 }
 
 export interface ProjectOptions {
-  readonly adapter?: Adapter | undefined;
   /** Cap on padded tokens in a batch; never needed for correctness. */
   readonly batchTokens?: number | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { nodeFlags, tsxEnvironment } from '../../../../test/helpers/cli.ts';
+import { compiledCli } from '../../../../test/helpers/build.ts';
 import { describeWithRedis, endOf, lineOf, startRedis } from '../../../../test/helpers/redis.ts';
+import { writeRandomAdapter } from '../../../../test/helpers/random-adapter.ts';
 import { folderContents, screenScene } from '../../../../test/helpers/screen-scene.ts';
-import { projectRoot } from '../../../../test/helpers/source.ts';
 import { DataError, UsageError } from '../../../errors.ts';
 import { loadCheckpoint } from '../../../model/checkpoint.ts';
 import { checkpointFingerprint } from '../../../model/fingerprint.ts';
@@ -15,10 +15,10 @@ import { packResult, parsePartJob, unpackResult } from './part-job.ts';
 import { parseRedisAddress, queueName } from './redis-address.ts';
 
 /** A worker in a process of its own, with a cache of its own. */
-function startWorker(queue: string, cache: string): ChildProcess {
-  const args = [...nodeFlags, join(projectRoot, 'src/cli/main.ts'), 'worker', '--queue', queue];
-  const child = spawn(process.execPath, [...args, '--take-back', '2'], {
-    env: { ...process.env, ...tsxEnvironment, PERSONA_CACHE: cache },
+function startWorker(queue: string, cache: string, flags: readonly string[] = []): ChildProcess {
+  const args = [compiledCli(), 'worker', '--queue', queue];
+  const child = spawn(process.execPath, [...args, '--take-back', '2', ...flags], {
+    env: { ...process.env, PERSONA_CACHE: cache },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => endOf(child, 'SIGKILL'));
@@ -56,6 +56,29 @@ describeWithRedis('a screening by workers on a queue', () => {
     expect(lines).toContainEqual(expect.stringContaining('no worker is there yet'));
     await screen(full);
     expect(await folderContents(queued.out)).toEqual(await folderContents(full.out));
+  });
+
+  it('is left to workers that have the adapter', async () => {
+    const queue = await startRedis();
+    const options = await screenScene();
+    const adapter = join(options.folder, 'tuned');
+    await writeRandomAdapter(options.model, adapter);
+    const asked = { ...options, adapter, mode: 'full' } as const;
+    const base = startWorker(queue, join(options.folder, 'base'));
+    await lineOf(base, /ready/);
+    const notices: string[] = [];
+    const out = join(options.folder, 'queued');
+    const done = screen({ ...asked, out, queue, onNotice: (text) => notices.push(text) });
+    const tuned = startWorker(queue, join(options.folder, 'tuned-cache'), ['--adapter', adapter]);
+    const scored = lineOf(tuned, /part 1: \d+ samples by persona-tiny\+tuned/);
+    await done;
+    await scored;
+    expect(notices).toContainEqual(expect.stringContaining('no worker is there yet'));
+    await screen(asked);
+    expect(await folderContents(out)).toEqual(await folderContents(asked.out));
+    // The other worker has opened no cache of own replies, which a part in this mode begins with.
+    expect(await readdir(options.folder)).not.toContain('base');
+    expect(await readdir(options.folder)).toContain('tuned-cache');
   });
 
   it('has a job that is no job refused by the worker, and goes on', async () => {

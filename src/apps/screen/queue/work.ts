@@ -2,7 +2,7 @@ import { UnrecoverableError, Worker } from 'bullmq';
 import { loadFromCheckpoint, precisionOf } from '../../../engine/load.ts';
 import type { LanguageModel } from '../../../engine/model.ts';
 import { DataError, UsageError } from '../../../errors.ts';
-import { type Checkpoint, loadCheckpoint } from '../../../model/checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, requireOneModel } from '../../../model/checkpoint.ts';
 import { checkpointFingerprint } from '../../../model/fingerprint.ts';
 import type { Direction } from '../../../persona/projection/watch.ts';
 import { OwnReplies } from '../own-replies.ts';
@@ -15,6 +15,8 @@ export interface WorkOptions {
   readonly queue: string;
   /** The models that this worker has; it takes parts for no others, and loads no other file. */
   readonly models: readonly string[];
+  /** Folder of a LoRA adapter that the model is run with, of which there is one then: parts for the model without it are others'. */
+  readonly adapter?: string | undefined;
   /** Seconds of silence after which a worker counts as dead and its part goes to another; default 30. */
   readonly takeBack?: number | undefined;
   readonly onNotice?: ((line: string) => void) | undefined;
@@ -40,6 +42,7 @@ export async function work(
   options: WorkOptions,
 ): Promise<{ readonly parts: number; readonly samples: number }> {
   const address = parseRedisAddress(options.queue);
+  requireOneModel(options.models, options.adapter);
   const desks = await Promise.all(options.models.map((model) => openDesk(model, options)));
   await checkRedis(address);
   const done = { parts: 0, samples: 0 };
@@ -93,8 +96,8 @@ interface Desk {
   close(): Promise<void>;
 }
 
-async function openDesk(name: string, { onNotice, signal }: WorkOptions): Promise<Desk> {
-  const checkpoint = await loadCheckpoint(name);
+async function openDesk(name: string, { adapter, onNotice, signal }: WorkOptions): Promise<Desk> {
+  const checkpoint = await loadCheckpoint(name, adapter);
   const fingerprint = await checkpointFingerprint(checkpoint);
   let held: { readonly precision: string; readonly model: LanguageModel } | null = null;
   // Loaded for the first part, and again where one wants another precision.

@@ -5,11 +5,12 @@ import type { MonitoringExperiment } from '../../../persona/experiments/monitori
 import type { Correlation } from '../../../persona/experiments/monitoring-results.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import { defined } from '../../../util/defined.ts';
-import { blockOption, dtypeOption, modelArgument, wholeNumber } from '../../arguments.ts';
+import { modelArgument, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
 import { addOptions } from '../../extract-flags.ts';
 import { printEstimate } from '../../dry-run.ts';
 import { judgeFlags } from '../../judge-flags.ts';
+import { modelFlags } from '../../model-flags.ts';
 import { columns, shortPath, table } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
 import {
@@ -60,8 +61,7 @@ export function monitoringExperimentCommand({ signal }: CommandContext): Command
       wholeNumber(0),
     ),
     ...judgeFlags(),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
     ...experimentDryRunFlags,
   ]);
   return command.option('--json', 'print the result as JSON').action(async (modelName) => {

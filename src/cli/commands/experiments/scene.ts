@@ -1,7 +1,7 @@
 import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import type { EstimateExperimentOptions } from '../../../apps/estimate-experiments.ts';
 import type { TraitAndVector } from '../../../apps/trait-vector.ts';
-import type { Dtype, LanguageModel } from '../../../engine/model.ts';
+import type { LanguageModel } from '../../../engine/model.ts';
 import type { JudgeProvider } from '../../../persona/judge.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import type { PersonaVector } from '../../../persona/vector.ts';
@@ -15,18 +15,17 @@ import {
   toRateOptions,
 } from '../../dry-run.ts';
 import { checkFlaggedJudge, type JudgeFlags, openFlaggedJudge } from '../../judge-flags.ts';
+import type { ModelFlags } from '../../model-flags.ts';
 import { createProgress, noteBeside } from '../../progress.ts';
 import { note } from '../../terminal.ts';
 
 /** The flags of an experiment with one trait and its vector. */
-export interface TraitExperimentFlags extends JudgeFlags, DryRunFlags {
+export interface TraitExperimentFlags extends JudgeFlags, DryRunFlags, ModelFlags {
   readonly prices?: string | undefined;
   readonly trait: string;
   readonly traitSet?: string | undefined;
   readonly vector?: string | undefined;
   readonly vectors?: string | undefined;
-  readonly dtype?: Dtype | undefined;
-  readonly block?: 32 | 128 | undefined;
 }
 
 /** Adds `--trait` and where its vector is. */

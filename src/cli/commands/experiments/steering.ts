@@ -7,11 +7,12 @@ import type { SteeringExperiment, SteeringPlanOptions } from '../../../persona/e
 import { type StrengthUnit, strengthUnits } from '../../../persona/strength.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import { defined } from '../../../util/defined.ts';
-import { blockOption, decimal, dtypeOption, modelArgument, numbers, wholeNumber } from '../../arguments.ts';
+import { decimal, modelArgument, numbers, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
 import { addOptions } from '../../extract-flags.ts';
 import { printEstimate } from '../../dry-run.ts';
 import { judgeFlags } from '../../judge-flags.ts';
+import { modelFlags } from '../../model-flags.ts';
 import { columns, shortPath, table } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
 import {
@@ -110,8 +111,7 @@ function steeringFlags(): Option[] {
       wholeNumber(0),
     ),
     ...judgeFlags(),
-    dtypeOption,
-    blockOption,
+    ...modelFlags,
     ...experimentDryRunFlags,
   ];
 }
