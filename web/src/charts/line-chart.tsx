@@ -14,6 +14,11 @@ export interface Series {
   readonly band?: readonly (readonly [x: number, low: number, high: number])[];
 }
 
+interface Mark {
+  readonly x: number;
+  readonly name: string;
+}
+
 interface LineChartProps {
   /** What is drawn, for who cannot see it. */
   readonly label: string;
@@ -25,7 +30,7 @@ interface LineChartProps {
   readonly includeX?: readonly number[];
   readonly includeY?: readonly number[];
   /** Values of x with a line through the chart, and what they are. */
-  readonly marks?: readonly { readonly x: number; readonly name: string }[];
+  readonly marks?: readonly Mark[];
   /** The x that is pointed at, which other parts of a page may share. */
   readonly cursor: number | null;
   readonly onCursor: (x: number | null) => void;
@@ -75,6 +80,7 @@ export function LineChart(props: LineChartProps) {
           <svg className="chart" width={width} height={height} aria-hidden="true">
             <Axes frame={frame} xs={xs} height={height} format={format} marks={props.marks ?? []} />
             <Curves series={series} frame={frame} />
+            <MarkNames frame={frame} marks={props.marks ?? []} />
             {cursor !== null && <Cursor series={series} frame={frame} x={cursor} height={height} />}
           </svg>
         )}
@@ -150,7 +156,7 @@ interface AxesProps {
   readonly xs: readonly number[];
   readonly height: number;
   readonly format: (value: number) => string;
-  readonly marks: readonly { readonly x: number; readonly name: string }[];
+  readonly marks: readonly Mark[];
 }
 
 function Axes({ frame: { x, y, ticks, width }, xs, height, format, marks }: AxesProps) {
@@ -176,21 +182,26 @@ function Axes({ frame: { x, y, ticks, width }, xs, height, format, marks }: Axes
         </text>
       ))}
       {marks.map((mark) => (
-        <g key={mark.name}>
-          <line
-            className="mark"
-            x1={px(x(mark.x))}
-            x2={px(x(mark.x))}
-            y1={edges.top}
-            y2={height - edges.bottom}
-          />
-          <text className="tick" x={px(x(mark.x) + 4)} y={edges.top + 9}>
-            {mark.name}
-          </text>
-        </g>
+        <line
+          key={`${mark.name} ${mark.x}`}
+          className="mark"
+          x1={px(x(mark.x))}
+          x2={px(x(mark.x))}
+          y1={edges.top}
+          y2={height - edges.bottom}
+        />
       ))}
     </>
   );
+}
+
+/** What marks mean, above the curves that pass there. */
+function MarkNames({ frame: { x }, marks }: Pick<AxesProps, 'frame' | 'marks'>) {
+  return marks.map((mark) => (
+    <text key={`${mark.name} ${mark.x}`} className="mark-name" x={px(x(mark.x) + 4)} y={edges.top + 9}>
+      {mark.name}
+    </text>
+  ));
 }
 
 /** A tick without the tail that adding decimals leaves. */

@@ -1,6 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { type ConversationItem, ServerRefusal } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { Empty, ErrorNote, Name } from '../parts/notes.tsx';
 import { Link } from '../router.tsx';
 import { clock, count, number } from '../text.ts';
@@ -142,7 +143,9 @@ function NoStore() {
       <h1 className="unseen">Conversations</h1>
       <Empty title="This server keeps no conversations">
         <p>Start it with a file for them, and with policies that say what is watched:</p>
-        <pre>persona serve --store monitor.sqlite --policies policies.json --baseline baseline.json</pre>
+        <Command>
+          persona serve --store monitor.sqlite --policies policies.json --baseline baseline.json
+        </Command>
       </Empty>
     </div>
   );

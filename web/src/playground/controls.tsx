@@ -145,7 +145,7 @@ function Sampling({ model, positions, settings, onChange }: ControlsProps) {
         least={0}
         most={2 ** 31 - 1}
         step={1}
-        placeholder="new each time"
+        placeholder="random"
         onChange={(seed) => onChange({ seed })}
       />
     </div>

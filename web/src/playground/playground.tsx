@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react';
 import type { Capabilities, VectorFacts } from '../../../src/server/client.ts';
 import { server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { Empty, ErrorNote } from '../parts/notes.tsx';
 import { colourScale } from '../parts/token-text.tsx';
 import { Composer } from './composer.tsx';
@@ -17,10 +18,13 @@ export function Playground({ capabilities }: { readonly capabilities: Capabiliti
   const { models } = capabilities;
   if (models.length === 0)
     return (
-      <Empty title="No model is served">
-        <p>Start the server with one:</p>
-        <pre>persona serve MODEL</pre>
-      </Empty>
+      <>
+        <h1 className="unseen">Playground</h1>
+        <Empty title="No model is served">
+          <p>Start the server with one:</p>
+          <Command>persona serve MODEL</Command>
+        </Empty>
+      </>
     );
   return <Bench models={models} positions={capabilities.steering.positions} />;
 }
@@ -186,7 +190,7 @@ function Hint({ chat, hasVectors }: HintProps) {
   return (
     <Empty title="No vector to steer by">
       <p>{what} To steer and to watch, make a vector of this model in the server’s folder of vectors:</p>
-      <pre>persona extract evil --out runs/evil</pre>
+      <Command>persona extract evil --out runs/evil</Command>
     </Empty>
   );
 }

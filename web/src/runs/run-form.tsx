@@ -2,6 +2,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
 import type { Capabilities, RunOptions, RunRequest } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty, ErrorNote } from '../parts/notes.tsx';
 import { Link, navigate } from '../router.tsx';
@@ -120,7 +121,7 @@ function NoModel() {
   return (
     <Empty title="No model is served">
       <p>Start the server with one:</p>
-      <pre>persona serve MODEL --runs runs/served</pre>
+      <Command>persona serve MODEL --runs runs/served</Command>
     </Empty>
   );
 }
@@ -135,11 +136,11 @@ function TrainFields({ options: { training }, children }: KindProps) {
             ? 'Start it with the folder that your training files lie in:'
             : 'The folder has no JSON file with a model and a training_file. Put one there, such as train.json:'}
         </p>
-        <pre>
+        <Command>
           {training === null
             ? 'persona serve --runs runs/served --training FOLDER'
             : '{ "model": "MODEL", "training_file": "rows.jsonl" }'}
-        </pre>
+        </Command>
       </Empty>
     );
   const { model } = training.find((one) => one.file === file) ?? training[0]!;

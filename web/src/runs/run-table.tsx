@@ -21,8 +21,8 @@ export function RunTable({ list }: { readonly list: RunList }) {
         <Empty title="No run yet">
           <p>
             Find a trait’s vector, train a model, screen a data set, or run one of the paper’s experiments:{' '}
-            <Link href="/app/runs/new">start a run</Link>. It goes on when this page is closed, and {atOnce}{' '}
-            at a time.
+            <Link href="/app/runs/new">start a run</Link>. Runs go on when this page is closed, {atOnce} at a
+            time.
           </p>
         </Empty>
       ) : (

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { type Capabilities, ServerRefusal, type RunList, type RunsNews } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty } from '../parts/notes.tsx';
 import { RunForm } from './run-form.tsx';
@@ -64,7 +65,7 @@ function NoRuns() {
           Start it with a folder for them, and extractions, trainings, screenings and experiments can be
           started here, watched and stopped:
         </p>
-        <pre>persona serve --runs runs/served --training FOLDER --data FOLDER</pre>
+        <Command>persona serve --runs runs/served --training FOLDER --data FOLDER</Command>
       </Empty>
     </div>
   );

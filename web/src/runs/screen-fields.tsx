@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Capabilities, RunRequest } from '../../../src/server/client.ts';
 import { server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { Empty, ErrorNote, Name } from '../parts/notes.tsx';
 import { fitting } from '../playground/settings.ts';
 import { visible } from '../text.ts';
@@ -26,7 +27,7 @@ interface ScreenFieldsProps extends KindProps {
 export function ScreenFields({ options, served, children }: ScreenFieldsProps) {
   const { data, models } = options;
   const [file, setFile] = useState(data?.[0]?.path ?? '');
-  const [modelId, setModel] = useState(models[0]!.id);
+  const [modelId, setModel] = useState((served.find(({ chat }) => chat) ?? models[0]!).id);
   const [asked, setAsked] = useState<readonly string[] | null>(null);
   const [mode, setMode] = useState<Mode>('prompt-last');
   const [typed, setTyped] = useState<Typed>({ percentile: '95', sample: '' });
@@ -168,11 +169,11 @@ function NoData({ served }: { readonly served: boolean }) {
           ? 'The folder has no file that ends in .jsonl, .json or .parquet. Put one there, a conversation a line:'
           : 'Start it with the folder that your data sets lie in:'}
       </p>
-      <pre>
+      <Command>
         {served
           ? '{ "messages": [{ "role": "user", "content": "…" }, { "role": "assistant", "content": "…" }] }'
           : 'persona serve --runs runs/served --data FOLDER'}
-      </pre>
+      </Command>
     </Empty>
   );
 }

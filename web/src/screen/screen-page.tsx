@@ -37,7 +37,8 @@ export function ScreenPage({ detail }: { readonly detail: ScreenDetail }) {
           <Name>{detail.name}</Name>
         </h1>
         <p className="soft small">
-          {count(detail.rows, 'row')} of {detail.read_as}, by <Name>{detail.model}</Name>, mode {detail.mode}
+          {count(detail.rows, 'row')} of <Name>{detail.data.join(', ')}</Name>, read as {detail.read_as}, by{' '}
+          <Name>{detail.model}</Name>, mode {detail.mode}
         </p>
         <Link href="/app/screen">All screenings</Link>
       </header>

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { ServerRefusal } from '../../../src/server/client.ts';
 import { server, useSecrets } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { Empty, ErrorNote } from '../parts/notes.tsx';
 import { SecretForm } from '../parts/secret-form.tsx';
 import { Link } from '../router.tsx';
@@ -87,11 +88,11 @@ function NoScreens({ served }: { readonly served: boolean }) {
           'Start the server with folders of runs and of data sets, and files can be screened from here; or with the folder of what was screened by the command:'
         )}
       </p>
-      <pre>
+      <Command>
         {served
           ? 'persona screen rows.jsonl --vector evil --out screens/rows'
           : 'persona serve --runs runs/served --data FOLDER\n\npersona screen rows.jsonl --vector evil --out screens/rows\npersona serve --screens screens'}
-      </pre>
+      </Command>
     </Empty>
   );
 }

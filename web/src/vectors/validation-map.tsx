@@ -1,7 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { useId } from 'react';
 import { server } from '../connection.ts';
-import { ErrorNote, Name } from '../parts/notes.tsx';
+import { Command } from '../parts/command.tsx';
+import { ErrorNote } from '../parts/notes.tsx';
 import { number } from '../text.ts';
 import { useFragment } from '../use-fragment.ts';
 import { HeatTable } from './heat-table.tsx';
@@ -45,9 +46,7 @@ function NotMeasured({ name, isRun }: ValidationMapProps) {
         Nobody has measured yet what this vector does by layer and strength. This does, in the folder of the
         server’s vectors:
       </p>
-      <pre className="command">
-        <Name>{`persona validate ${name}`}</Name>
-      </pre>
+      <Command>{`persona validate ${name}`}</Command>
     </>
   ) : (
     <>
@@ -55,7 +54,7 @@ function NotMeasured({ name, isRun }: ValidationMapProps) {
         What this vector does by layer and strength is not known: the file holds a direction alone. An
         extraction measures what it finds, and its folder among the server’s vectors brings that along:
       </p>
-      <pre className="command">persona extract TRAIT --out runs/NAME</pre>
+      <Command>persona extract TRAIT --out runs/NAME</Command>
     </>
   );
 }

@@ -1,11 +1,11 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { vectorPath } from '../../../src/server/client-parts.ts';
-import type { VectorFacts, VectorLayers } from '../../../src/server/client.ts';
+import { ServerRefusal, type VectorFacts, type VectorLayers } from '../../../src/server/client.ts';
 import { LineChart, type Series } from '../charts/line-chart.tsx';
 import { queries, server, useSecrets } from '../connection.ts';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
-import { Name } from '../parts/notes.tsx';
+import { Empty, Name } from '../parts/notes.tsx';
 import { SureButton } from '../parts/sure-button.tsx';
 import { Link, navigate } from '../router.tsx';
 import { saveFile } from '../save-file.ts';
@@ -21,6 +21,8 @@ export function VectorPage({ name }: { readonly name: string }) {
       return { about, layers: await server().vectorLayers(name) };
     },
   });
+  if (found.error instanceof ServerRefusal && found.error.code === 'unknown_vector')
+    return <NoSuchVector name={name} />;
   return (
     <div className="page vector-page">
       <p className="small">
@@ -45,6 +47,20 @@ export function VectorPage({ name }: { readonly name: string }) {
           <Facts about={found.data.about} layers={found.data.layers} />
         </>
       )}
+    </div>
+  );
+}
+
+function NoSuchVector({ name }: { readonly name: string }) {
+  return (
+    <div className="page">
+      <h1 className="unseen">Vectors</h1>
+      <Empty title="There is no such vector">
+        <p>
+          The server’s folder has none of the name <Name>{name}</Name>.{' '}
+          <Link href="/app/vectors">All vectors</Link>
+        </p>
+      </Empty>
     </div>
   );
 }

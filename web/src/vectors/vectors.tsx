@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import type { VectorFacts } from '../../../src/server/client.ts';
 import { server } from '../connection.ts';
+import { Command } from '../parts/command.tsx';
 import { ActionTrouble } from '../parts/action-trouble.tsx';
 import { Empty, Name } from '../parts/notes.tsx';
 import { count, number } from '../text.ts';
@@ -50,7 +51,7 @@ function NoVectors() {
         A vector is a trait’s direction at every layer. Find one and serve the folder that it lies in, or
         import a file below:
       </p>
-      <pre>{'persona extract evil --out vectors/evil\npersona serve --vectors vectors'}</pre>
+      <Command>{'persona extract evil --out vectors/evil\npersona serve --vectors vectors'}</Command>
     </Empty>
   );
 }
