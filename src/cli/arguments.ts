@@ -30,6 +30,12 @@ export const blockOption = new Option(
   throw new InvalidArgumentError('Expected 32 or 128.');
 });
 
+/** `--seed`: what it decides. */
+export function seedOption(decided: 'files' | 'results'): Option {
+  const text = `equal seeds and options give equal ${decided} (default: 0)`;
+  return new Option('--seed <n>', text).argParser(wholeNumber(0));
+}
+
 /** Collects a flag that may be given several times. */
 export function collected(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), text];

@@ -14,6 +14,11 @@ export interface DryRunFlags {
   readonly measure: boolean;
 }
 
+/** Those of a command that also judges. */
+export interface JudgedDryRunFlags extends DryRunFlags {
+  readonly prices?: string | undefined;
+}
+
 /** `--dry-run`, on every command that may take long; `persona estimate COMMAND …` gives it. */
 export const dryRunOption = new Option('--dry-run', 'say what this would take, and do nothing');
 
@@ -30,10 +35,16 @@ export const noMeasureOption = new Option(
 );
 
 /** `--prices`, of a command with a judge. */
-export const pricesOption = new Option(
+const pricesOption = new Option(
   '--prices <file>',
   'for a dry run: {"judge": {"input", "output"}} in US dollars a million tokens; else dated list prices',
 );
+
+/** The flags of a dry run of a command that runs a model. */
+export const dryRunFlags: readonly Option[] = [dryRunOption, rateOption, noMeasureOption];
+
+/** The same of one that also judges. */
+export const judgedDryRunFlags: readonly Option[] = [...dryRunFlags, pricesOption];
 
 /** The flags of a dry run as the library's options. */
 export function toRateOptions(flags: DryRunFlags): RateOptions {

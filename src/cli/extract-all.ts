@@ -1,12 +1,9 @@
 import type { TraitOutcome } from '../apps/extract-all.ts';
-import { AbortError } from '../errors.ts';
 import type { Trait } from '../persona/trait.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
-import type { JudgeSource } from '../persona/judge.ts';
-import { checkFlaggedJudge, openFlaggedJudge } from './judge-flags.ts';
-import { toModelOptions } from './model-flags.ts';
 import { showExtraction } from './extract-progress.ts';
-import { createProgress, noteBeside } from './progress.ts';
+import { withExtractScene } from './extract-scene.ts';
+import { noteBeside } from './progress.ts';
 
 /** Extracts every trait of a model's set into folders below `out`, with one loaded model. */
 export async function runAll(
@@ -14,21 +11,11 @@ export async function runAll(
   flags: ExtractFlags & { readonly traitSet?: string | undefined; readonly out?: string | undefined },
   signal: AbortSignal,
 ): Promise<TraitOutcome[]> {
-  const [{ loadModel }, { extractAll }] = await Promise.all([
-    import('../engine/load.ts'),
-    import('../apps/extract-all.ts'),
-  ]);
+  const { extractAll } = await import('../apps/extract-all.ts');
   const traits = await traitsFor(modelName, flags.traitSet);
   const out = flags.out ?? 'runs';
-  const progress = createProgress({ unit: 'rollouts' });
-  const { dtype, block: blockSize } = flags;
-  const onNotice = (line: string): void => noteBeside(progress, line);
-  await checkFlaggedJudge(flags);
-  const model = await loadModel(modelName, { ...toModelOptions(flags), onNotice });
-  let judges: JudgeSource | null = null;
-  try {
-    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote: onNotice });
-    return await extractAll({
+  return withExtractScene(modelName, flags, out, ({ model, judges, progress }) =>
+    extractAll({
       ...toExtractOptions(flags),
       model,
       judges,
@@ -39,15 +26,8 @@ export async function runAll(
         noteBeside(progress, `${name} (${index + 1} of ${traits.length})`);
         return showExtraction(progress);
       },
-    });
-  } catch (error) {
-    if (!(error instanceof AbortError)) throw error;
-    throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
-  } finally {
-    progress.end();
-    await judges?.close();
-    await model.close();
-  }
+    }),
+  );
 }
 
 /** The shipped traits of a model's set. */

@@ -3,7 +3,7 @@ import { type Estimate, joinEstimates } from '../apps/estimate.ts';
 import type { EstimateExtractOptions } from '../apps/estimate-extract.ts';
 import type { Trait } from '../persona/trait.ts';
 import { defined } from '../util/defined.ts';
-import { type DryRunFlags, toRateOptions } from './dry-run.ts';
+import { type JudgedDryRunFlags, toRateOptions } from './dry-run.ts';
 import { traitsFor } from './extract-all.ts';
 import { type ExtractFlags, toExtractOptions } from './extract-flags.ts';
 import { withFlaggedJudge } from './judge-flags.ts';
@@ -11,8 +11,7 @@ import { toModelOptions } from './model-flags.ts';
 import { note } from './terminal.ts';
 
 export type EstimateExtractFlags = ExtractFlags &
-  DryRunFlags & {
-    readonly prices?: string | undefined;
+  JudgedDryRunFlags & {
     readonly out?: string | undefined;
     readonly traitSet?: string | undefined;
   };

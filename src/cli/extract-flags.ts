@@ -7,7 +7,7 @@ import { strengthUnits } from '../persona/strength.ts';
 import { defined } from '../util/defined.ts';
 import { type JudgeFlags, judgeFlags } from './judge-flags.ts';
 import { type ModelFlags, modelFlags } from './model-flags.ts';
-import { decimal, numbers, wholeNumber, wholeNumbers } from './arguments.ts';
+import { decimal, numbers, seedOption, wholeNumber, wholeNumbers } from './arguments.ts';
 
 const positions = ['all', 'prompt', 'response', 'boundary'] as const;
 
@@ -59,7 +59,7 @@ export function rolloutFlags(): Option[] {
     ),
     option('--temperature <x>', 'of the rollouts (default: 1, or 0 with --samples 1)', decimal(0)),
     option('--top-p <x>', 'of the rollouts (default: 1)', decimal(0, 1)),
-    option('--seed <n>', 'equal seeds and options give equal files (default: 0)', wholeNumber(0)),
+    seedOption('files'),
     new Option('--pos <file>', 'positive rollouts made elsewhere, as CSV or JSON lines, instead of sampling'),
     new Option('--neg <file>', 'the negative ones'),
     new Option('--keep-thoughts', 'pool and judge what the model thinks like the rest of its reply'),

@@ -5,14 +5,7 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import type { Watched } from '../persona/projection/watch.ts';
 import { defined } from '../util/defined.ts';
 import { wholeNumber } from './arguments.ts';
-import {
-  type DryRunFlags,
-  dryRunOption,
-  noMeasureOption,
-  printEstimate,
-  rateOption,
-  toRateOptions,
-} from './dry-run.ts';
+import { type DryRunFlags, printEstimate, toRateOptions } from './dry-run.ts';
 import { type ModelFlags, modelFlags } from './model-flags.ts';
 import { note } from './terminal.ts';
 
@@ -22,6 +15,14 @@ export interface WatchFlags extends ModelFlags {
   readonly vectors?: string | undefined;
   readonly layer?: number | undefined;
   readonly pool?: string | undefined;
+}
+
+/** The flags of every command that projects a file of conversations. */
+export interface WatchFileFlags extends WatchFlags, DryRunFlags {
+  readonly input: string;
+  readonly out: string;
+  readonly skipBad?: true | undefined;
+  readonly json?: true | undefined;
 }
 
 /** `--vector` and where and how it is read, and how the model is held. */
@@ -45,9 +46,6 @@ export interface WatchedModel {
   readonly model: LanguageModel;
   readonly watched: readonly Watched[];
 }
-
-/** The flags of a dry run of a command that projects on vectors. */
-export const watchDryRunFlags: readonly Option[] = [dryRunOption, rateOption, noMeasureOption];
 
 /** A model's files and the vectors that it would be watched by; no weight is read. */
 export async function readWatched(
@@ -89,13 +87,7 @@ export async function openWatched(
 export async function estimateWatched(
   command: 'calibrate' | 'monitor',
   modelName: string,
-  flags: WatchFlags &
-    DryRunFlags & {
-      readonly input: string;
-      readonly out: string;
-      readonly skipBad?: true | undefined;
-      readonly json?: true | undefined;
-    },
+  flags: WatchFileFlags,
 ): Promise<void> {
   const { checkpoint, watched } = await readWatched(modelName, flags);
   const { estimateTranscripts } = await import('../apps/estimate-transcripts.ts');

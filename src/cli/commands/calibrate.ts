@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
-import type { DryRunFlags } from '../dry-run.ts';
+import { dryRunFlags } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { columns } from '../render.ts';
@@ -12,18 +12,9 @@ import {
   onBadConversation,
   openWatched,
   skipBadOption,
-  watchDryRunFlags,
-  type WatchFlags,
+  type WatchFileFlags,
   watchFlags,
 } from '../watch-flags.ts';
-
-type CalibrateFlags = WatchFlags &
-  DryRunFlags & {
-    readonly input: string;
-    readonly out: string;
-    readonly skipBad?: true | undefined;
-    readonly json?: true | undefined;
-  };
 
 /** `persona calibrate`: how ordinary conversations project on vectors. */
 export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts {
@@ -31,9 +22,9 @@ export function calibrateCommand({ signal }: CommandContext): CommandUnknownOpts
     .addArgument(modelArgument)
     .requiredOption('--input <file>', 'ordinary conversations: OpenAI, ShareGPT or assistant-axis')
     .option('--out <file>', 'the baseline to write', 'baseline.json');
-  addOptions(command, [...watchFlags(), skipBadOption, ...watchDryRunFlags]);
+  addOptions(command, [...watchFlags(), skipBadOption, ...dryRunFlags]);
   return command.option('--json', 'print the baseline as JSON').action(async (modelName) => {
-    const flags = command.opts() as unknown as CalibrateFlags;
+    const flags = command.opts() as unknown as WatchFileFlags;
     if (flags.dryRun === true) {
       await estimateWatched('calibrate', modelName, flags);
       return;

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
-import { AbortError, DataError, UsageError } from '../../errors.ts';
+import { DataError, UsageError } from '../../errors.ts';
 import type { ExtractResult } from '../../persona/extract.ts';
 import type { ExtractOptions } from '../../persona/extract-options.ts';
-import type { JudgeSource } from '../../persona/judge.ts';
 import type { Trait } from '../../persona/trait.ts';
 import { pathKind } from '../../model/read-bytes.ts';
 import { shippedModelFolder } from '../../store/shipped-model.ts';
@@ -18,12 +17,9 @@ import {
   toExtractOptions,
   vectorFlags,
 } from '../extract-flags.ts';
-import { dryRunOption, noMeasureOption, pricesOption, printEstimate, rateOption } from '../dry-run.ts';
+import { judgedDryRunFlags, printEstimate } from '../dry-run.ts';
 import type { EstimateExtractFlags } from '../extract-estimate.ts';
 import { showExtraction } from '../extract-progress.ts';
-import { checkFlaggedJudge, openFlaggedJudge } from '../judge-flags.ts';
-import { toModelOptions } from '../model-flags.ts';
-import { createProgress, noteBeside } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 
 /** `persona extract`: a trait's vector at every layer, and whether it steers. */
@@ -44,15 +40,7 @@ export function extractCommand({ signal }: CommandContext): CommandUnknownOpts {
       '--trait-set <name>',
       'set of shipped traits that <trait> is looked for in (default: as the model says)',
     );
-  addOptions(command, [
-    ...rolloutFlags(),
-    ...vectorFlags(),
-    ...steeringFlags(),
-    dryRunOption,
-    rateOption,
-    noMeasureOption,
-    pricesOption,
-  ]);
+  addOptions(command, [...rolloutFlags(), ...vectorFlags(), ...steeringFlags(), ...judgedDryRunFlags]);
   return command.option('--json', 'print the result as JSON').action(async (first, second) => {
     const flags = command.opts() as ExtractCommandFlags;
     // One name alone is a trait, of the model that ships, unless it is a model's folder; with --all there is no trait to name.
@@ -139,34 +127,20 @@ export async function runExtraction(
   flags: ExtractCommandFlags,
   signal: AbortSignal,
 ): Promise<ExtractResult> {
-  const [{ loadModel }, { extract }, { runFolderName }] = await Promise.all([
-    import('../../engine/load.ts'),
+  const [{ extract }, { runFolderName }, { withExtractScene }] = await Promise.all([
     import('../../persona/extract.ts'),
     import('../../apps/extract-all.ts'),
+    import('../extract-scene.ts'),
   ]);
   const trait = await findTrait(modelName, traitName, flags);
   const rollouts = await readRollouts(flags, trait);
-  const progress = createProgress({ unit: 'rollouts' });
-  const { dtype, block: blockSize } = flags;
-  const onNote = (line: string): void => noteBeside(progress, line);
-  await checkFlaggedJudge(flags);
-  const model = await loadModel(modelName, { ...toModelOptions(flags), onNotice: onNote });
   const out = flags.out ?? join('runs', runFolderName(trait.name));
-  let judges: JudgeSource | null = null;
-  try {
-    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote });
+  return withExtractScene(modelName, flags, out, async ({ model, judges, progress }) => {
     const judge = judges.forTrait(trait);
     const onProgress = showExtraction(progress);
     const given = { ...toExtractOptions(flags), ...rollouts };
-    return await extract({ ...given, model, trait, out, judge, signal, onProgress });
-  } catch (error) {
-    if (!(error instanceof AbortError)) throw error;
-    throw new AbortError(`Stopped; what is finished is kept in "${out}", and the same command continues.`);
-  } finally {
-    progress.end();
-    await judges?.close();
-    await model.close();
-  }
+    return extract({ ...given, model, trait, out, judge, signal, onProgress });
+  });
 }
 
 /** The files of `--pos` and `--neg`, read before any weight is. */

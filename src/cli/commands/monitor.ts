@@ -4,7 +4,7 @@ import type { MonitorResult } from '../../apps/monitor.ts';
 import { FoundAlert } from '../alert.ts';
 import { decimal, modelArgument } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
-import type { DryRunFlags } from '../dry-run.ts';
+import { dryRunFlags } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { columns, table } from '../render.ts';
@@ -14,25 +14,19 @@ import {
   onBadConversation,
   openWatched,
   skipBadOption,
-  watchDryRunFlags,
-  type WatchFlags,
+  type WatchFileFlags,
   watchFlags,
 } from '../watch-flags.ts';
 
-type MonitorFlags = WatchFlags &
-  DryRunFlags & {
-    readonly input: string;
-    readonly out: string;
-    readonly report?: string | undefined;
-    readonly baseline?: string | undefined;
-    readonly reading: 'mean' | 'before';
-    readonly slack: number;
-    readonly limit: number;
-    readonly direction: 'up' | 'down' | 'both';
-    readonly failOnAlert?: true | undefined;
-    readonly skipBad?: true | undefined;
-    readonly json?: true | undefined;
-  };
+interface MonitorFlags extends WatchFileFlags {
+  readonly report?: string | undefined;
+  readonly baseline?: string | undefined;
+  readonly reading: 'mean' | 'before';
+  readonly slack: number;
+  readonly limit: number;
+  readonly direction: 'up' | 'down' | 'both';
+  readonly failOnAlert?: true | undefined;
+}
 
 /** `persona monitor`: conversations turn by turn, and where they drift. */
 export function monitorCommand({ signal }: CommandContext): CommandUnknownOpts {
@@ -55,7 +49,7 @@ export function monitorCommand({ signal }: CommandContext): CommandUnknownOpts {
     new Option('--direction <name>', 'which way is a drift').choices(['up', 'down', 'both']).default('up'),
     new Option('--fail-on-alert', 'end with exit code 3 if any conversation drifts'),
     skipBadOption,
-    ...watchDryRunFlags,
+    ...dryRunFlags,
   ]);
   return command.option('--json', 'print the summary as JSON').action(async (modelName) => {
     const flags = command.opts() as unknown as MonitorFlags;

@@ -7,17 +7,9 @@ import type { ReproduceOptions } from '../../apps/reproduce/reproduce.ts';
 import type { ReproduceSettings } from '../../apps/reproduce/settings.ts';
 import { defined } from '../../util/defined.ts';
 import { IncompleteRun } from '../alert.ts';
-import { modelArgument, namesOf, wholeNumber } from '../arguments.ts';
+import { modelArgument, namesOf, seedOption, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
-import {
-  type DryRunFlags,
-  dryRunOption,
-  noMeasureOption,
-  pricesOption,
-  printEstimate,
-  rateOption,
-  toRateOptions,
-} from '../dry-run.ts';
+import { type JudgedDryRunFlags, judgedDryRunFlags, printEstimate, toRateOptions } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import { type JudgeFlags, checkFlaggedJudge, judgeFlags, openFlaggedJudge } from '../judge-flags.ts';
 import { type ModelFlags, modelFlags, toModelOptions } from '../model-flags.ts';
@@ -27,7 +19,7 @@ import { note, print, printJson } from '../terminal.ts';
 
 type Flags = JudgeFlags &
   ModelFlags &
-  DryRunFlags & {
+  JudgedDryRunFlags & {
     readonly only?: PartName[] | undefined;
     readonly quick?: true | undefined;
     readonly settings?: string | undefined;
@@ -37,7 +29,6 @@ type Flags = JudgeFlags &
     readonly questions?: string | undefined;
     readonly layer?: number | undefined;
     readonly seed?: number | undefined;
-    readonly prices?: string | undefined;
     readonly json?: true | undefined;
   };
 
@@ -65,15 +56,10 @@ export function reproduceCommand({ signal }: CommandContext): CommandUnknownOpts
       '--layer <n>',
       'where projections are read and models are steered in training (default: half depth)',
     ).argParser(wholeNumber(1)),
-    new Option('--seed <n>', 'equal seeds and options give equal results (default: 0)').argParser(
-      wholeNumber(0),
-    ),
+    seedOption('results'),
     ...judgeFlags(),
     ...modelFlags,
-    dryRunOption,
-    rateOption,
-    noMeasureOption,
-    pricesOption,
+    ...judgedDryRunFlags,
   ]);
   return command.option('--json', 'print the summary as JSON').action(async (model) => {
     const flags = command.opts() as unknown as Flags;

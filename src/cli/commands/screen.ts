@@ -9,15 +9,7 @@ import { defined } from '../../util/defined.ts';
 import { adapterOption, blockOption, collected, decimal, dtypeOption, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../context.ts';
 import type { Estimate } from '../../apps/estimate.ts';
-import {
-  type DryRunFlags,
-  dryRunOption,
-  noMeasureOption,
-  pricesOption,
-  printEstimate,
-  rateOption,
-  toRateOptions,
-} from '../dry-run.ts';
+import { type JudgedDryRunFlags, judgedDryRunFlags, printEstimate, toRateOptions } from '../dry-run.ts';
 import { addOptions } from '../extract-flags.ts';
 import {
   type JudgeFlags,
@@ -101,14 +93,11 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
     )
     .addOption(adapterOption)
     .addOption(dtypeOption)
-    .addOption(blockOption)
-    .addOption(dryRunOption)
-    .addOption(rateOption)
-    .addOption(noMeasureOption)
-    .addOption(pricesOption)
-    .option('--json', 'print the result as JSON');
+    .addOption(blockOption);
+  addOptions(command, judgedDryRunFlags);
+  const typed = command.option('--json', 'print the result as JSON');
   addOptions(command, judgeFlags('none: the difference alone flags'));
-  return command.action(async (paths, options) => {
+  return typed.action(async (paths, options) => {
     const {
       vector: vectors,
       out,
@@ -120,7 +109,7 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
       measure,
       prices,
       ...rest
-    } = options;
+    } = options as typeof options & JudgedDryRunFlags;
     const asked = command.opts() as JudgeFlags;
     await checkFlaggedJudge(asked);
     const { model, data } = await split(paths);
@@ -161,7 +150,7 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
 async function dryRunOf(
   settings: Omit<ScreenOptions, 'onNotice'>,
   asked: JudgeFlags,
-  flags: DryRunFlags & { readonly prices?: string | undefined; readonly onNote: (line: string) => void },
+  flags: JudgedDryRunFlags & { readonly onNote: (line: string) => void },
 ): Promise<Estimate> {
   const [{ estimateScreen }, { readPrices }] = await Promise.all([
     import('../../apps/screen/estimate-screen.ts'),

@@ -3,32 +3,21 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Estimate } from '../../apps/estimate.ts';
 import type { RunReport } from '../../apps/run-report.ts';
 import type { ProtocolName, ValidateRunOptions } from '../../apps/validate-run.ts';
-import { AbortError, UsageError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import { pathKind } from '../../model/read-bytes.ts';
-import type { JudgeSource } from '../../persona/judge.ts';
 import { SHIPPED_MODEL, shippedModelFolder } from '../../store/shipped-model.ts';
 import { defined } from '../../util/defined.ts';
 import type { CommandContext } from '../context.ts';
-import {
-  type DryRunFlags,
-  dryRunOption,
-  noMeasureOption,
-  pricesOption,
-  printEstimate,
-  rateOption,
-  toRateOptions,
-} from '../dry-run.ts';
+import { type JudgedDryRunFlags, judgedDryRunFlags, printEstimate, toRateOptions } from '../dry-run.ts';
 import { type ExtractFlags, addOptions, steeringFlags, toExtractOptions } from '../extract-flags.ts';
 import { showExtraction } from '../extract-progress.ts';
-import { checkFlaggedJudge, judgeFlags, openFlaggedJudge, withFlaggedJudge } from '../judge-flags.ts';
+import { judgeFlags, withFlaggedJudge } from '../judge-flags.ts';
 import { modelFlags, toModelOptions } from '../model-flags.ts';
-import { createProgress, noteBeside } from '../progress.ts';
 import { note, print, printJson } from '../terminal.ts';
 
 type ValidateFlags = ExtractFlags &
-  DryRunFlags & {
+  JudgedDryRunFlags & {
     readonly model?: string;
-    readonly prices?: string;
     readonly protocol: ProtocolName | 'both';
     readonly json?: true;
   };
@@ -50,10 +39,7 @@ export function validateCommand({ signal }: CommandContext): CommandUnknownOpts 
     ...steeringFlags().filter(({ long }) => long !== '--positions'),
     ...judgeFlags(),
     ...modelFlags,
-    dryRunOption,
-    rateOption,
-    noMeasureOption,
-    pricesOption,
+    ...judgedDryRunFlags,
   ]);
   return command.option('--json', 'print the result as JSON').action(async (run) => {
     const flags = command.opts() as unknown as ValidateFlags;
@@ -131,33 +117,17 @@ async function measure(
   flags: ValidateFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const [{ loadModel }, { validateRun }] = await Promise.all([
-    import('../../engine/load.ts'),
+  const [{ validateRun }, { withExtractScene }] = await Promise.all([
     import('../../apps/validate-run.ts'),
+    import('../extract-scene.ts'),
   ]);
-  const progress = createProgress({ unit: 'rollouts' });
-  const onNote = (line: string): void => noteBeside(progress, line);
-  const { dtype, block: blockSize } = flags;
-  await checkFlaggedJudge(flags);
-  const model = await loadModel(await modelOf({ folder: run, model: made }, flags), {
-    onNotice: onNote,
-    ...toModelOptions(flags),
-  });
-  let judges: JudgeSource | null = null;
-  try {
-    judges = await openFlaggedJudge(flags, { loaded: model, dtype, blockSize, onNote });
+  const modelName = await modelOf({ folder: run, model: made }, flags);
+  await withExtractScene(modelName, flags, run, async ({ model, judges, progress }) => {
     const judge = judges.forTrait(trait);
     const onProgress = showExtraction(progress);
     const given = { run, model, judge, signal, onProgress, ...measurementFlags(flags) };
     for (const protocol of names) await validateRun({ ...given, protocol });
-  } catch (error) {
-    if (!(error instanceof AbortError)) throw error;
-    throw new AbortError(`Stopped; what is finished is kept in "${run}", and the same command continues.`);
-  } finally {
-    progress.end();
-    await judges?.close();
-    await model.close();
-  }
+  });
 }
 
 /** The model that the run names; one that ships is known by its name alone. */

@@ -5,31 +5,19 @@ import type { MonitoringExperiment } from '../../../persona/experiments/monitori
 import type { Correlation } from '../../../persona/experiments/monitoring-results.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import { defined } from '../../../util/defined.ts';
-import { modelArgument, wholeNumber } from '../../arguments.ts';
+import { modelArgument, seedOption, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
 import { addOptions } from '../../extract-flags.ts';
-import { printEstimate } from '../../dry-run.ts';
+import { judgedDryRunFlags, printEstimate } from '../../dry-run.ts';
 import { judgeFlags } from '../../judge-flags.ts';
 import { modelFlags } from '../../model-flags.ts';
 import { columns, shortPath, table } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
-import {
-  addTraitOptions,
-  dryRunScene,
-  experimentDryRunFlags,
-  type TraitExperimentFlags,
-  withTraitScene,
-} from './scene.ts';
+import { addTraitOptions, dryRunScene, type TraitExperimentFlags, withTraitScene } from './scene.ts';
 
 type Flags = TraitExperimentFlags & {
-  readonly layer?: number | undefined;
   readonly prompts?: string | undefined;
-  readonly out?: string | undefined;
-  readonly samples?: number | undefined;
-  readonly maxTokens?: number | undefined;
   readonly randomDirections?: number | undefined;
-  readonly seed?: number | undefined;
-  readonly json?: true | undefined;
 };
 
 /** `persona experiment monitoring`: does the state before a reply foretell the trait in it? */
@@ -57,12 +45,10 @@ export function monitoringExperimentCommand({ signal }: CommandContext): Command
     new Option('--random-directions <n>', 'directions to compare with (default: 200)').argParser(
       wholeNumber(1, 10_000),
     ),
-    new Option('--seed <n>', 'equal seeds and options give equal files (default: 0)').argParser(
-      wholeNumber(0),
-    ),
+    seedOption('files'),
     ...judgeFlags(),
     ...modelFlags,
-    ...experimentDryRunFlags,
+    ...judgedDryRunFlags,
   ]);
   return command.option('--json', 'print the result as JSON').action(async (modelName) => {
     const flags = command.opts() as unknown as Flags;

@@ -1,4 +1,4 @@
-import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { EstimateExperimentOptions } from '../../../apps/estimate-experiments.ts';
 import type { TraitAndVector } from '../../../apps/trait-vector.ts';
 import type { LanguageModel } from '../../../engine/model.ts';
@@ -6,26 +6,24 @@ import type { JudgeProvider } from '../../../persona/judge.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import type { PersonaVector } from '../../../persona/vector.ts';
 import { defined } from '../../../util/defined.ts';
-import {
-  type DryRunFlags,
-  dryRunOption,
-  noMeasureOption,
-  pricesOption,
-  rateOption,
-  toRateOptions,
-} from '../../dry-run.ts';
+import { type JudgedDryRunFlags, toRateOptions } from '../../dry-run.ts';
 import { checkFlaggedJudge, type JudgeFlags, openFlaggedJudge } from '../../judge-flags.ts';
 import type { ModelFlags } from '../../model-flags.ts';
 import { createProgress, noteBeside } from '../../progress.ts';
 import { note } from '../../terminal.ts';
 
 /** The flags of an experiment with one trait and its vector. */
-export interface TraitExperimentFlags extends JudgeFlags, DryRunFlags, ModelFlags {
-  readonly prices?: string | undefined;
+export interface TraitExperimentFlags extends JudgeFlags, JudgedDryRunFlags, ModelFlags {
   readonly trait: string;
   readonly traitSet?: string | undefined;
   readonly vector?: string | undefined;
   readonly vectors?: string | undefined;
+  readonly layer?: number | undefined;
+  readonly samples?: number | undefined;
+  readonly maxTokens?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly out?: string | undefined;
+  readonly json?: true | undefined;
 }
 
 /** Adds `--trait` and where its vector is. */
@@ -36,14 +34,6 @@ export function addTraitOptions(command: CommandUnknownOpts): void {
     .option('--vector <name>', "vector by file, run folder or name (default: the trait's name)")
     .option('--vectors <dir>', 'folder of vectors (default: runs)');
 }
-
-/** The flags of a dry run of such an experiment. */
-export const experimentDryRunFlags: readonly Option[] = [
-  dryRunOption,
-  rateOption,
-  noMeasureOption,
-  pricesOption,
-];
 
 /** What a dry run of an experiment is estimated from; no weight is loaded, and a judge elsewhere is not asked. */
 export async function dryRunScene(

@@ -7,35 +7,23 @@ import type { SteeringExperiment, SteeringPlanOptions } from '../../../persona/e
 import { type StrengthUnit, strengthUnits } from '../../../persona/strength.ts';
 import type { Trait } from '../../../persona/trait.ts';
 import { defined } from '../../../util/defined.ts';
-import { decimal, modelArgument, numbers, wholeNumber } from '../../arguments.ts';
+import { decimal, modelArgument, numbers, seedOption, wholeNumber } from '../../arguments.ts';
 import type { CommandContext } from '../../context.ts';
 import { addOptions } from '../../extract-flags.ts';
-import { printEstimate } from '../../dry-run.ts';
+import { judgedDryRunFlags, printEstimate } from '../../dry-run.ts';
 import { judgeFlags } from '../../judge-flags.ts';
 import { modelFlags } from '../../model-flags.ts';
 import { columns, shortPath, table } from '../../render.ts';
 import { print, printJson } from '../../terminal.ts';
-import {
-  addTraitOptions,
-  dryRunScene,
-  experimentDryRunFlags,
-  type TraitExperimentFlags,
-  withTraitScene,
-} from './scene.ts';
+import { addTraitOptions, dryRunScene, type TraitExperimentFlags, withTraitScene } from './scene.ts';
 
 type Flags = TraitExperimentFlags & {
-  readonly layer?: number | undefined;
   readonly positions?: Positions | undefined;
   readonly strengthUnit?: StrengthUnit | undefined;
   readonly strengths?: number[] | undefined;
   readonly percentile?: number | undefined;
-  readonly samples?: number | undefined;
   readonly turns?: number | undefined;
   readonly turnCoef?: number | undefined;
-  readonly maxTokens?: number | undefined;
-  readonly seed?: number | undefined;
-  readonly out?: string | undefined;
-  readonly json?: true | undefined;
 };
 
 /** `persona experiment steering`: what a vector does where the trait is and where it is not, by dose, by cap, by turn. */
@@ -107,12 +95,10 @@ function steeringFlags(): Option[] {
     new Option('--max-tokens <n>', 'longest reply (default: 1000, at most half the context)').argParser(
       wholeNumber(1),
     ),
-    new Option('--seed <n>', 'equal seeds and options give equal files (default: 0)').argParser(
-      wholeNumber(0),
-    ),
+    seedOption('files'),
     ...judgeFlags(),
     ...modelFlags,
-    ...experimentDryRunFlags,
+    ...judgedDryRunFlags,
   ];
 }
 
