@@ -15,11 +15,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'libsql';
 import { judgeTurn, type JudgedScore } from '../src/server/monitor-judge.ts';
-import { defaultLimits } from '../src/server/settings.ts';
 import type * as Start from '../src/server/start.ts';
 import type { TurnRecord } from '../src/store/monitor/append.ts';
 import { MonitorReader, MonitorStore } from '../src/store/monitor/store.ts';
 import { randomStream } from '../src/util/random.ts';
+import { monitorAt } from '../test/helpers/monitor-settings.ts';
+import { modelless } from '../test/helpers/test-server.ts';
 
 const { values } = parseArgs({
   options: {
@@ -123,31 +124,8 @@ async function timeQueries(): Promise<string[]> {
   // Not there before a build, so its type is that of the source.
   const compiled: string = '../dist/server/start.js';
   const { startServer } = (await import(compiled)) as typeof Start;
-  const monitor = {
-    file,
-    keepText: false,
-    retention: { age: null, bytes: null },
-    baselines: [],
-    policies: null,
-    webhooks: null,
-    forward: [],
-    onTrouble: (message: string): void => print({ trouble: message }),
-  };
-  const token = 'token of a script';
-  const settings = {
-    models: [],
-    vectors: folder,
-    limits: defaultLimits,
-    hosts: [],
-    keys: null,
-    token,
-    version: '',
-    dashboard: null,
-    logText: false,
-    monitor,
-    runs: null,
-    screens: [],
-  };
+  const onTrouble = (message: string): void => print({ trouble: message });
+  const settings = { ...modelless, vectors: folder, monitor: monitorAt(file, { onTrouble }) };
   const server = await startServer(settings, { host: '127.0.0.1', port: 0, log: () => undefined });
   const base = `http://127.0.0.1:${server.port}/persona`;
   const slow: string[] = [];
