@@ -7,7 +7,7 @@ import { loadCheckpoint } from '../model/checkpoint.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { safetensorsHeader } from '../model/safetensors-writer.ts';
 import type { SafetensorsOutline } from '../model/safetensors-writer.ts';
-import { writeAt } from '../store/files.ts';
+import { writeAt } from '../util/write-at.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
 import { defined } from '../util/defined.ts';
 import { readActivationRows } from './activation-rows.ts';

@@ -8,7 +8,7 @@ import { type ForwardTarget, parseForward } from './forward.ts';
 import { type PolicyItem, policyItem } from './monitor-api.ts';
 import type { RetryTimes } from './outbox.ts';
 import { parseWebhookSecret } from './webhook.ts';
-import { AllowedHosts } from './webhook-url.ts';
+import { AllowedHosts } from '../util/http/allowed-hosts.ts';
 
 const policyFile = z.union([z.array(policyItem), z.strictObject({ policies: z.array(policyItem) })]);
 

@@ -11,6 +11,7 @@ import { type ReadyPolicy, readyPolicy } from './monitor-policies.ts';
 import { type Courier, Outbox } from './outbox.ts';
 import { forwardCourier } from './forward.ts';
 import { webhookCourier } from './webhook.ts';
+import { checkWebhook } from './webhook-url.ts';
 import { PolicyResources } from './monitor-resources.ts';
 import type { MonitorSettings } from './monitor-settings.ts';
 import { StoreThread } from './monitor-thread.ts';
@@ -122,7 +123,7 @@ function webhookCheck({ webhooks }: MonitorSettings): (url: string) => void {
       throw new UsageError(
         `Expected no webhook, since this server sends none; start it with --allow-webhook ${new URL(url).host}.`,
       );
-    webhooks.hosts.check(url);
+    checkWebhook(webhooks.hosts, url);
   };
 }
 

@@ -8,7 +8,7 @@ import { MonitorReader, MonitorStore } from '../store/monitor/store.ts';
 import { forwardCourier, parseForward } from './forward.ts';
 import { type Courier, Outbox } from './outbox.ts';
 import { parseWebhookSecret, webhookCourier, webhookHeaders } from './webhook.ts';
-import { AllowedHosts } from './webhook-url.ts';
+import { AllowedHosts } from '../util/http/allowed-hosts.ts';
 
 let folder: string;
 let store: MonitorStore<string>;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { AllowedHosts, isPrivateAddress } from './webhook-url.ts';
+import { AllowedHosts } from '../util/http/allowed-hosts.ts';
+import { checkWebhook } from './webhook-url.ts';
 
 const hosts = new AllowedHosts([
   'hooks.example.com',
@@ -8,8 +9,6 @@ const hosts = new AllowedHosts([
   'localhost:9000',
   '[::1]:9000',
 ]);
-
-const hooks = new URL('https://hooks.example.com/');
 
 describe('a webhook', () => {
   it.each([
@@ -20,7 +19,7 @@ describe('a webhook', () => {
     'http://localhost:9000/',
     'http://[::1]:9000/',
   ])('to %s is allowed', (url) => {
-    expect(() => hosts.check(url)).not.toThrow();
+    expect(() => checkWebhook(hosts, url)).not.toThrow();
   });
 
   it.each([
@@ -36,50 +35,10 @@ describe('a webhook', () => {
     ['http://other.example.com:8443/', 'Expected https'],
   ])('to %s is not', (url, sentence) => {
     expect(() =>
-      new AllowedHosts(['hooks.example.com:443', 'other.example.com:8443', '10.0.0.5:8080']).check(url),
+      checkWebhook(
+        new AllowedHosts(['hooks.example.com:443', 'other.example.com:8443', '10.0.0.5:8080']),
+        url,
+      ),
     ).toThrow(sentence);
-  });
-
-  it.each(['http://x', 'x/y', 'a@b', '', 'x?y'])('to the host %j cannot be allowed', (host) => {
-    expect(() => new AllowedHosts([host])).toThrow('Expected a host');
-  });
-});
-
-describe('an address', () => {
-  it.each([
-    '0.0.0.0',
-    '10.1.2.3',
-    '100.64.0.1',
-    '127.8.8.8',
-    '169.254.169.254',
-    '172.31.255.255',
-    '192.168.1.1',
-    '224.0.0.1',
-    '255.255.255.255',
-    '::',
-    '::1',
-    '::ffff:127.0.0.1',
-    '::ffff:a00:1',
-    '64:ff9b::a00:1',
-    'fd00::1',
-    'fe80::1',
-    'ff02::1',
-  ])('%s is of this machine or its network', (address) => {
-    expect(isPrivateAddress(address)).toBe(true);
-    expect(hosts.mayConnect(hooks, address)).toBe(false);
-  });
-
-  it.each(['1.1.1.1', '172.32.0.1', '2606:4700::1', '::ffff:8.8.8.8'])('%s is a public one', (address) => {
-    expect(isPrivateAddress(address)).toBe(false);
-    expect(hosts.mayConnect(hooks, address)).toBe(true);
-  });
-
-  it('of this network is connected to where it is allowed itself', () => {
-    const mayConnect = (url: string, address: string): boolean => hosts.mayConnect(new URL(url), address);
-    expect(mayConnect('http://intranet:8080/', '10.0.0.5')).toBe(true);
-    expect(mayConnect('http://localhost:9000/', '127.0.0.1')).toBe(true);
-    expect(mayConnect('http://intranet:9000/', '::1')).toBe(true);
-    expect(mayConnect('http://intranet:9000/', '10.0.0.5')).toBe(false);
-    expect(mayConnect('http://intranet:8080/', '10.0.0.6')).toBe(false);
   });
 });

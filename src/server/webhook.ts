@@ -1,12 +1,11 @@
 import { createHmac } from 'node:crypto';
-import { lookup } from 'node:dns';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import type { LookupFunction } from 'node:net';
 import { UsageError } from '../errors.ts';
 import type { Letter } from '../store/monitor/outbox.ts';
 import type { Courier, Outcome } from './outbox.ts';
-import type { AllowedHosts } from './webhook-url.ts';
+import { type AllowedHosts, checkedLookup, hostAtAddress } from '../util/http/allowed-hosts.ts';
+import { checkWebhook } from './webhook-url.ts';
 
 /** Milliseconds that a receiver has to answer. */
 const answerTime = 10_000;
@@ -50,7 +49,7 @@ export function webhookCourier(hosts: AllowedHosts, key: Buffer): Courier {
 async function send(letter: Letter, hosts: AllowedHosts, key: Buffer): Promise<Outcome> {
   try {
     // Hosts may be others than when the policy was made.
-    hosts.check(letter.target);
+    checkWebhook(hosts, letter.target);
     const status = await post(letter, hosts, key);
     if (status >= 200 && status < 300) return { sent: true };
     // Redirects are not followed: they would lead where nobody has allowed.
@@ -78,7 +77,10 @@ function post({ id, target, body, attempt }: Letter, hosts: AllowedHosts, key: B
           ...webhookHeaders(key, { id, body, seconds }),
         },
         agent: false,
-        lookup: checkedLookup(hosts, url),
+        lookup: checkedLookup(
+          (address) => hosts.mayConnect(url, address),
+          (address) => refusedAddress(url, address),
+        ),
         signal: AbortSignal.timeout(answerTime),
       },
       (response) => {
@@ -92,21 +94,8 @@ function post({ id, target, body, attempt }: Letter, hosts: AllowedHosts, key: B
   });
 }
 
-/** Finds a name's addresses and connects to what was found and checked, so that the name cannot mean another one a moment later. */
-function checkedLookup(hosts: AllowedHosts, url: URL): LookupFunction {
-  return (hostname, options, callback) =>
-    lookup(hostname, { ...options, all: true }, (error, found) => {
-      if (error !== null) return callback(error, '', 0);
-      const refused = found.find(({ address }) => !hosts.mayConnect(url, address));
-      if (refused !== undefined)
-        return callback(
-          new Error(
-            `${hostname} is ${refused.address}, which is no public address; allow it with --allow-webhook ${refused.address}`,
-          ),
-          '',
-          0,
-        );
-      if (options.all === true) return callback(null, found);
-      callback(null, found[0]!.address, found[0]!.family);
-    });
+function refusedAddress(url: URL, address: string): Error {
+  return new Error(
+    `${url.hostname} is ${address}, which is no public address; allow it with --allow-webhook ${hostAtAddress(url, address)}`,
+  );
 }

@@ -68,18 +68,6 @@ export async function renameLasting(
   await handle?.close();
 }
 
-/** Writes all of `bytes` at a position: one write may take fewer bytes than given. */
-export async function writeAt(
-  handle: nodeFiles.FileHandle,
-  bytes: Uint8Array,
-  position: number,
-): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, position + done);
-    done += bytesWritten;
-  }
-}
-
 /** A failed write as the store's own error; errors thrown on purpose pass through. */
 export function storeFailure(path: string, error: unknown): PersonaError {
   return error instanceof PersonaError ? error : writeFailure(path, error);

@@ -1,7 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { z } from 'zod';
 import { DataError } from '../errors.ts';
-import { type FileSystem, readFailure, storeFailure, systemFiles, writeAt } from './files.ts';
+import { type FileSystem, readFailure, storeFailure, systemFiles } from './files.ts';
+import { writeAt } from '../util/write-at.ts';
 import { describeIssues } from './schema.ts';
 
 /** A row of a JSON-lines file, with its 1-based line. */

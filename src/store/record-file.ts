@@ -2,7 +2,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { DataError, StoreError } from '../errors.ts';
 import { safetensorsHeader } from '../model/safetensors-writer.ts';
 import { systemCode } from '../util/system-code.ts';
-import { type FileSystem, readFailure, storeFailure, systemFiles, writeAt } from './files.ts';
+import { type FileSystem, readFailure, storeFailure, systemFiles } from './files.ts';
+import { writeAt } from '../util/write-at.ts';
 
 /** Named tensors of equal shape, one record of each per row: `[rows, ...shape]` F32 in the file. */
 export interface RecordLayout {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortError, StoreError } from '../errors.ts';
 import { writeFileAtomically } from '../util/atomic-file.ts';
-import { storeFailure, writeAt, writeJson } from './files.ts';
+import { storeFailure, writeJson } from './files.ts';
+import { writeAt } from '../util/write-at.ts';
 import { type FolderLock, isBusy, lockFolder } from './lock.ts';
 import { packageInfo } from './package-info.ts';
 import {

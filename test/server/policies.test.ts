@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PersonaVector } from '../../src/persona/vector.ts';
 import { PersonaClient, type PolicyRequest } from '../../src/server/client.ts';
 import { addKey, ApiKeys } from '../../src/server/keys.ts';
-import { AllowedHosts } from '../../src/server/webhook-url.ts';
+import { AllowedHosts } from '../../src/util/http/allowed-hosts.ts';
 import { baselineAround, monitorAt } from '../helpers/monitor-settings.ts';
 import { openTestServer, type TestServer, token } from '../helpers/test-server.ts';
 

@@ -1,17 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { Checksum } from '../../util/http/resumed-file.ts';
 
 /** The hash under which the Hub knows a file: SHA-256 for large files, git's for the others. */
 export interface ExpectedHash {
   readonly kind: 'sha256' | 'git';
   /** In lower-case hexadecimal. */
   readonly hex: string;
-}
-
-/** A running hash over the bytes of a file, from its first to its last. */
-export interface Checksum {
-  update(bytes: Uint8Array): void;
-  /** The hash in hexadecimal; ends it. */
-  digest(): string;
 }
 
 /** Starts the hash of a file of `size` bytes. */

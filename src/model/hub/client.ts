@@ -1,6 +1,7 @@
 import { UsageError } from '../../errors.ts';
 import { isLoopback } from '../../util/http/hosts.ts';
-import { discardBody, Watchdog, watchedBody, watchedFetch } from '../../util/http/watched-fetch.ts';
+import { type Answer, follow, redirectTarget } from '../../util/http/follow.ts';
+import { endingWatch, fetchAnswer, Watchdog } from '../../util/http/watched-fetch.ts';
 import { statusFailure, stopped } from './failures.ts';
 import type { Purpose } from './failures.ts';
 
@@ -21,73 +22,41 @@ export interface HubRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-/** An answer with a status of success, its body not read yet. Read the body or call `discard`. */
-export interface HubAnswer {
-  readonly status: number;
-  readonly headers: Headers;
-  /** The body piece by piece. Throws `Interrupted` where it breaks off. */
-  readonly body: AsyncGenerator<Uint8Array, void>;
-  discard(): void;
-}
-
-/** Hops from the endpoint to the server that has the bytes; the Hub needs two. */
-const MAX_REDIRECTS = 8;
-
 /**
- * Asks the Hub. Redirects are followed by hand, because `fetch` alone would take headers of ours along.
+ * Asks the Hub. An answer has a status of success.
  *
  * @throws Interrupted where another attempt may help; UsageError where the Hub refuses or a redirect may not be followed;
  *   AbortError.
  */
-export async function askHub(connection: Connection, request: HubRequest): Promise<HubAnswer> {
-  const watchdog = new Watchdog(connection.stallMs, request.signal, stopped);
+export async function askHub(connection: Connection, request: HubRequest): Promise<Answer> {
+  const { endpoint, token, stallMs } = connection;
+  const watchdog = new Watchdog(stallMs, request.signal, stopped);
   try {
-    return await follow(connection, request, watchdog);
+    const answer = await follow(new URL(`${endpoint}/${request.path}`), {
+      // A compressed body has neither the length nor the ranges of the file.
+      headers: { 'accept-encoding': 'identity', ...request.headers },
+      authorization: token === null ? null : `Bearer ${token}`,
+      send: (url, headers) => fetchAnswer(url, headers, watchdog),
+      next: (from, location) => nextUrl(from, location, endpoint),
+      tooLong: (redirects) => endlessWay(endpoint, redirects),
+    });
+    if (answer.status >= 200 && answer.status < 300) return endingWatch(answer, watchdog);
+    answer.discard();
+    const purpose = { ...request.purpose, endpoint, hasToken: token !== null };
+    throw statusFailure(answer.status, answer.headers, purpose);
   } catch (error) {
     watchdog.end();
     throw error;
   }
 }
 
-async function follow(connection: Connection, request: HubRequest, watchdog: Watchdog): Promise<HubAnswer> {
-  const { endpoint, token } = connection;
-  const home = new URL(endpoint).origin;
-  let url = new URL(`${endpoint}/${request.path}`);
-  let authorization = token === null ? {} : { authorization: `Bearer ${token}` };
-  for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-    // Once away from the endpoint's host the token stays away, even where the way leads back.
-    if (url.origin !== home) authorization = {};
-    // A compressed body has neither the length nor the ranges of the file.
-    const headers = { 'accept-encoding': 'identity', ...request.headers, ...authorization };
-    const response = await watchedFetch(url, { headers }, watchdog);
-    const location = response.headers.get('location');
-    if (response.status < 300 || response.status >= 400 || location === null) {
-      if (response.ok) return answer(response, url, watchdog);
-      discardBody(response);
-      throw statusFailure(response.status, response.headers, {
-        ...request.purpose,
-        endpoint,
-        hasToken: token !== null,
-      });
-    }
-    discardBody(response);
-    url = nextUrl(url, location, endpoint);
-  }
-  throw new UsageError(
-    `Expected a file after at most ${MAX_REDIRECTS} redirects from ${endpoint}, got another redirect; check HF_ENDPOINT.`,
-    { details: { endpoint } },
-  );
-}
-
 /** Where a redirect leads, if it may. Queries are never shown: they hold signatures. */
 function nextUrl(from: URL, location: string, endpoint: string): URL {
-  const to = URL.canParse(location, from.href) ? new URL(location, from) : null;
-  const isWeb = to !== null && (to.protocol === 'https:' || to.protocol === 'http:');
-  if (!isWeb || to.username !== '' || to.password !== '') {
+  const to = redirectTarget(from, location);
+  if (to === null)
     throw new UsageError(`${from.host} redirects to what is no http(s) address; check HF_ENDPOINT.`, {
       details: { host: from.host },
     });
-  }
   if (from.protocol === 'https:' && to.protocol === 'http:' && !isLocalTest(endpoint)) {
     throw new UsageError(
       `${from.host} redirects to ${to.host} without encryption, which is not followed; check HF_ENDPOINT.`,
@@ -103,14 +72,9 @@ function isLocalTest(endpoint: string): boolean {
   return url.protocol === 'http:' && isLoopback(url);
 }
 
-function answer(response: Response, url: URL, watchdog: Watchdog): HubAnswer {
-  return {
-    status: response.status,
-    headers: response.headers,
-    body: watchedBody(response, url, watchdog),
-    discard: () => {
-      watchdog.end();
-      discardBody(response);
-    },
-  };
+function endlessWay(endpoint: string, redirects: number): UsageError {
+  return new UsageError(
+    `Expected a file after at most ${redirects} redirects from ${endpoint}, got another redirect; check HF_ENDPOINT.`,
+    { details: { endpoint } },
+  );
 }

@@ -1,3 +1,4 @@
+import type { Answer } from './follow.ts';
 import { networkFailure, STALLED } from './network-failure.ts';
 
 export interface WatchedRequest {
@@ -27,6 +28,31 @@ export async function watchedFetch(url: URL, request: WatchedRequest, watchdog: 
   } finally {
     watchdog.pause();
   }
+}
+
+/** One GET request as `watchedFetch` makes it. Reading the body ends the watchdog. */
+export async function fetchAnswer(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  watchdog: Watchdog,
+): Promise<Answer> {
+  const response = await watchedFetch(url, { headers }, watchdog);
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: watchedBody(response, url, watchdog),
+    isUnpacked: !['identity', null].includes(response.headers.get('content-encoding')),
+    discard: () => discardBody(response),
+  };
+}
+
+/** The answer, the last of its request: the watchdog ends also where it is discarded. */
+export function endingWatch(answer: Answer, watchdog: Watchdog): Answer {
+  const discard = (): void => {
+    watchdog.end();
+    answer.discard();
+  };
+  return { ...answer, discard };
 }
 
 /** The body of an answer piece by piece. Throws as `watchedFetch`, where it breaks off. */
@@ -78,7 +104,7 @@ export async function collectBody(
 }
 
 /** Frees the connection of an answer that nobody reads. */
-export function discardBody(response: Response): void {
+function discardBody(response: Response): void {
   void response.body?.cancel().catch(() => undefined);
 }
 
