@@ -18,12 +18,12 @@ const mostCompared = 100;
  * Cosines of all vectors of one shape with each other at one layer. One vector at a time is in memory, and of the others the
  * row of that layer.
  *
- * @param load Reads one of them by its name.
+ * @param load Reads one of them by its name, once; null for one that cannot be read, which is passed over.
  * @throws HttpFailure 400 for a layer that none of them has.
  */
 export async function compareAll(
   vectors: readonly Comparable[],
-  load: (name: string) => Promise<PersonaVector>,
+  load: (name: string) => Promise<PersonaVector | null>,
   asked?: number,
 ): Promise<VectorCosines> {
   const layers = Math.max(0, ...vectors.map((one) => one.layers));
@@ -34,6 +34,8 @@ export async function compareAll(
   const groups = new Map<string, { layers: number; width: number; rows: [string, PersonaVector][] }>();
   for (const { name } of compared) {
     const vector = await load(name);
+    // What its file says before its numbers may have changed since.
+    if (vector === null || vector.layers < layer) continue;
     const shape = `${vector.layers} ${vector.width}`;
     const group = groups.get(shape) ?? { layers: vector.layers, width: vector.width, rows: [] };
     const row = new PersonaVector(0, vector.width, vector.row(layer).slice(), vector.metadata);

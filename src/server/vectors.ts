@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pathKind } from '../model/read-bytes.ts';
 import { PersonaVector } from '../persona/vector.ts';
-import { readVectorFile, writeVectorFile } from '../store/vector-file.ts';
+import { readVectorFile, readVectorOutline, writeVectorFile } from '../store/vector-file.ts';
 import { type ImportOptions, importVector, ptLayouts } from '../store/vector-import.ts';
 import { runFiles } from '../store/run-folder.ts';
 import { PersonaError } from '../errors.ts';
@@ -15,7 +15,7 @@ import { HttpFailure } from './failure.ts';
 import { nameableVectors } from './persona.ts';
 import { fileInside } from './run-files.ts';
 import type { Limits } from './settings.ts';
-import { compareAll } from './vector-cosines.ts';
+import { type Comparable, compareAll } from './vector-cosines.ts';
 import { readValidations, sweepBeside } from './vector-validation.ts';
 import type { VectorCosines, VectorLayers, VectorValidation } from './vectors-api.ts';
 
@@ -49,11 +49,8 @@ export class VectorResources {
     const facts: VectorFacts[] = [];
     for (const name of await nameableVectors(this.folder)) {
       const file = await this.fileOf(name);
-      try {
-        if (file !== null) facts.push(toFacts(name, await PersonaVector.load(file)));
-      } catch (error) {
-        if (!(error instanceof PersonaError)) throw error;
-      }
+      const vector = file === null ? null : await readable(PersonaVector.load(file));
+      if (vector !== null) facts.push(toFacts(name, vector));
     }
     return facts;
   }
@@ -94,9 +91,17 @@ export class VectorResources {
 
   /** Cosines of the vectors that can be read with each other. */
   async cosines(layer?: number): Promise<VectorCosines> {
-    const load = async (name: string): Promise<PersonaVector> =>
-      PersonaVector.load(await this.existing(name));
-    return compareAll(await this.list(), load, layer);
+    const files = new Map<string, string>();
+    const vectors: Comparable[] = [];
+    for (const name of await nameableVectors(this.folder)) {
+      const file = await this.fileOf(name);
+      const outline = file === null ? null : await readable(readVectorOutline(file));
+      if (file === null || outline === null) continue;
+      files.set(name, file);
+      const { layers, width, metadata } = outline;
+      vectors.push({ name, layers, width, recommended_layer: metadata.recommendedLayer });
+    }
+    return compareAll(vectors, (name) => readable(PersonaVector.load(files.get(name)!)), layer);
   }
 
   /** A vector's file as it is; HttpFailure 404 for one that lies elsewhere, behind a link. */
@@ -195,6 +200,16 @@ export class VectorResources {
     for (const file of [join(this.folder, name, runFiles.vector), this.uploaded(name)])
       if ((await pathKind(file)) === 'file') return file;
     return null;
+  }
+}
+
+/** Null for what cannot be read. */
+async function readable<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof PersonaError) return null;
+    throw error;
   }
 }
 

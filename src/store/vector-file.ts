@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ParseError } from '../errors.ts';
-import { readSafetensors } from '../model/safetensors-content.ts';
+import { isFloatDtype, readSafetensors } from '../model/safetensors-content.ts';
+import { readSafetensorsHeader, type TensorEntry } from '../model/safetensors.ts';
 import { writeSafetensors } from '../model/safetensors-writer.ts';
 import { describeIssues } from './schema.ts';
 
@@ -102,25 +103,41 @@ export async function writeVectorFile(path: string, file: VectorFile): Promise<v
  */
 export async function readVectorFile(path: string): Promise<VectorFile> {
   const content = await readSafetensors(path);
-  const metadata = parseMetadata(content.metadata, path);
+  const outline = checkOutline(content, path);
   const tensors = new Map<string, Float32Array>();
+  for (const [name, { data }] of content.tensors) {
+    // Of the dtypes that the outline lets pass all are read as floats.
+    if (!(data instanceof Float32Array) || !data.every(Number.isFinite))
+      throw notAVector(path, `tensor "${name}" holds numbers that are not finite`);
+    tensors.set(name, data);
+  }
+  return { ...outline, tensors };
+}
+
+/** A vector file without its numbers. */
+export type VectorOutline = Omit<VectorFile, 'tensors'>;
+
+/** What a vector file says before its numbers, which are not read; errors as `readVectorFile`, but for numbers that are not finite. */
+export async function readVectorOutline(path: string): Promise<VectorOutline> {
+  return checkOutline(await readSafetensorsHeader(path), path);
+}
+
+interface Outlined {
+  readonly tensors: ReadonlyMap<string, Pick<TensorEntry, 'dtype' | 'shape'>>;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+function checkOutline({ tensors, metadata: strings }: Outlined, path: string): VectorOutline {
+  const metadata = parseMetadata(strings, path);
   let common: readonly number[] | null = null;
-  for (const [name, { shape, data }] of content.tensors) {
+  for (const [name, { dtype, shape }] of tensors) {
     common ??= shape;
-    if (
-      !(data instanceof Float32Array) ||
-      shape.length !== 2 ||
-      shape[0]! < 2 ||
-      shape.join() !== common.join()
-    ) {
+    if (!isFloatDtype(dtype) || shape.length !== 2 || shape[0]! < 2 || shape.join() !== common.join()) {
       throw notAVector(
         path,
         `expected tensor "${name}" to be floats [L+1, width], got [${shape.join(', ')}]`,
       );
     }
-    if (!data.every(Number.isFinite))
-      throw notAVector(path, `tensor "${name}" holds numbers that are not finite`);
-    tensors.set(name, data);
   }
   if (common === null || !tensors.has(metadata.pooling)) {
     throw notAVector(
@@ -131,7 +148,7 @@ export async function readVectorFile(path: string): Promise<VectorFile> {
   if (metadata.residualNorms !== null && metadata.residualNorms.length !== common[0]) {
     throw notAVector(path, `expected ${common[0]} residual norms, got ${metadata.residualNorms.length}`);
   }
-  return { layers: common[0]! - 1, width: common[1]!, tensors, metadata };
+  return { layers: common[0]! - 1, width: common[1]!, metadata };
 }
 
 const count = z.string().regex(/^\d{1,12}$/, 'expected a count in digits');

@@ -1,8 +1,9 @@
 /** What the server says of its vectors layer by layer, and how it hands them out. */
 import { readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { basename, join } from 'node:path';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { PersonaVector } from '../../src/persona/vector.ts';
 import { PersonaClient } from '../../src/server/client.ts';
 import { addKey, ApiKeys } from '../../src/server/keys.ts';
 import { startServer } from '../../src/server/start.ts';
@@ -93,6 +94,25 @@ it('cosines are of vectors of one shape, at the layer that is asked for or recom
   expect(mixed.groups.map(({ names }) => names)).toEqual([['a', 'b'], ['wide']]);
   expect((await client.vectorCosines({ layer: 2 })).left_out).toEqual(['wide']);
   await expect(client.vectorCosines({ layer: 3 })).rejects.toThrow('expected a layer from 0 to 2, got 3');
+});
+
+it('cosines read every vector once, and pass over one that cannot be read', async () => {
+  const { client, folder } = await serve();
+  await vectorOf('c', [
+    [0, 0],
+    [1, 1],
+    [Number.NaN, 1],
+  ]).save(join(folder, 'c.safetensors'));
+  await writeFile(join(folder, 'd.safetensors'), 'no vector');
+  const load = vi.spyOn(PersonaVector, 'load');
+  onTestFinished(() => load.mockRestore());
+  const { groups } = await client.vectorCosines();
+  expect(groups.map(({ names }) => names)).toEqual([['a', 'b']]);
+  expect(load.mock.calls.map(([path]) => basename(path))).toEqual([
+    'a.safetensors',
+    'b.safetensors',
+    'c.safetensors',
+  ]);
 });
 
 it('cosines of no vectors are none', async () => {
