@@ -1,6 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { type ConversationItem, ServerRefusal } from '../../../src/server/client.ts';
 import { queries, server } from '../connection.ts';
+import { ActionTrouble, needsToken } from '../parts/action-trouble.tsx';
 import { Command } from '../parts/command.tsx';
 import { Empty, ErrorNote, Name } from '../parts/notes.tsx';
 import { Link } from '../router.tsx';
@@ -15,6 +16,13 @@ export function ConversationList({ models }: { readonly models: readonly string[
   const [filters, change] = useFragment(filterForm);
   const list = useConversations(filters);
   if (list.error instanceof ServerRefusal && list.error.code === 'no_store') return <NoStore />;
+  if (needsToken(list.error))
+    return (
+      <div className="page">
+        <h1>Conversations</h1>
+        <ActionTrouble error={list.error} onRetry={retry} />
+      </div>
+    );
   const conversations = list.data?.pages.flatMap(({ data }) => data);
   return (
     <div className="page monitor">
@@ -57,7 +65,7 @@ function useConversations(filters: Filters) {
 }
 
 function retry(): void {
-  void queries.invalidateQueries({ queryKey: ['monitor'] });
+  for (const queryKey of [['monitor'], ['policies']]) void queries.invalidateQueries({ queryKey });
 }
 
 function Conversations({ list }: { readonly list: readonly ConversationItem[] }) {

@@ -3,7 +3,8 @@ import { useState } from 'react';
 import type { ConversationDetail, TurnItem } from '../../../src/server/client.ts';
 import { LineChart, type Series } from '../charts/line-chart.tsx';
 import { queries, server } from '../connection.ts';
-import { ErrorNote, Name } from '../parts/notes.tsx';
+import { ActionTrouble } from '../parts/action-trouble.tsx';
+import { Name } from '../parts/notes.tsx';
 import { Link } from '../router.tsx';
 import { clock, number, visible } from '../text.ts';
 
@@ -30,7 +31,7 @@ export function ConversationView({ id }: { readonly id: string }) {
         <Name>{id}</Name>
       </h1>
       {detail.error !== null && (
-        <ErrorNote
+        <ActionTrouble
           error={detail.error}
           onRetry={() => void queries.invalidateQueries({ queryKey: ['monitor'] })}
         />
