@@ -192,7 +192,7 @@ describeWithBrowser('the playground', () => {
     await page.goto('/');
     await page.getByRole('spinbutton', { name: 'Coefficient of calm, as' }).fill('1.25');
     await page.getByRole('textbox', { name: 'System prompt' }).fill('You are calm.');
-    await page.waitForURL(/steer=calm%3A1\.25/);
+    await page.waitForURL(/system=You\+are\+calm\..*steer=calm%3A1\.25/);
     await page.goto('about:blank');
     await page.goBack();
     expect(await page.getByRole('slider', { name: 'Coefficient of calm', exact: true }).inputValue()).toBe(
