@@ -134,7 +134,7 @@ describeWithBrowser('vectors', () => {
     expect(await seriousFindings(page)).toEqual([]);
     await page.getByText('This vector', { exact: true }).click();
     await page.getByRole('link', { name: 'Try it in the playground' }).click();
-    expect(page.url()).toMatch(/\/app\/playground#layer=2&steer=evil%3A2$/);
+    expect(page.url()).toMatch(/\/app\/playground#positions=boundary&layer=2&steer=evil%3A2$/);
     // The browser itself tells of the file that was no sweep.
     expect(troubles.filter((text) => !text.includes('status of 409'))).toEqual([]);
   });

@@ -52,7 +52,7 @@ export function HeatTable({ name, validation, settings }: HeatTableProps) {
         ) : (
           <>
             {sentenceOf(cell)}{' '}
-            {!isRandom && <Link href={playgroundOf(name, cell)}>Try it in the playground</Link>}
+            {!isRandom && <Link href={playgroundOf(name, validation, cell)}>Try it in the playground</Link>}
           </>
         )}
       </p>
@@ -209,7 +209,7 @@ function sentenceOf(cell: Cell): string {
 }
 
 /** The playground with the vector added as it was in a cell. */
-function playgroundOf(name: string, { layer, coef }: Cell): string {
+function playgroundOf(name: string, { positions }: Validation, { layer, coef }: Cell): string {
   const steer = `${name}:${Number(coef.toPrecision(4))}`;
-  return `/app/playground#${new URLSearchParams({ layer: String(layer), steer }).toString()}`;
+  return `/app/playground#${new URLSearchParams({ positions, layer: String(layer), steer }).toString()}`;
 }
