@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { shippedModelFolder } from '../../src/store/shipped-model.ts';
 import { randomVector } from '../helpers/tiny-models.ts';
+import { startFileServer } from '../helpers/file-server.ts';
 import { type ProcessResult, runCli } from '../helpers/cli.ts';
 import { vectorOf } from '../helpers/vectors.ts';
 
@@ -65,6 +66,26 @@ const bad: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['no reply', ['silent.jsonl', ...evil], /at least one sample that can be scored, got none/],
   ['a file of another kind', ['rows.csv', ...evil], /ends in \.jsonl.*got "rows\.csv"/],
   ['a path that leads nowhere', ['nowhere.jsonl', ...evil], /nowhere\.jsonl/],
+  [
+    'a URL of this machine that is not allowed',
+    ['http://127.0.0.1:9/rows.jsonl', ...evil],
+    /127\.0\.0\.1:9 is an address of this machine or its network; .* give --allow-host 127\.0\.0\.1:9\./,
+  ],
+  [
+    'a URL at which nobody answers',
+    ['http://127.0.0.1:9/rows.jsonl', ...evil, '--allow-host', '127.0.0.1:9'],
+    /Could not begin downloading http:\/\/127\.0\.0\.1:9\/rows\.jsonl: 127\.0\.0\.1:9 refused the connection; check the URL/,
+  ],
+  [
+    'a URL of another kind',
+    ['s3://bucket/rows.jsonl', ...evil],
+    /Expected an http or https URL, got one of s3:/,
+  ],
+  [
+    'an allowed host that is none',
+    ['https://data.example.org/rows.jsonl', ...evil, '--allow-host', 'https://x'],
+    /Expected a host such as .* got "https:\/\/x"/,
+  ],
   ['no data', [shippedModelFolder(), ...evil], /files of a data set behind the model, got none/],
   ['no vector', ['good.jsonl', '--out', 'out'], /--vector/],
   [
@@ -121,6 +142,29 @@ describe('persona screen refuses with one sentence and code 2', () => {
 });
 
 describe('persona screen', () => {
+  it('takes the rows of a URL, without and with a model before it', async () => {
+    const content = await readFile(join(folder, 'good.jsonl'));
+    const server = await startFileServer(() => ({ content }));
+    const url = `${server.url}/good.jsonl`;
+    for (const data of [[url], [shippedModelFolder(), url], [url, `${server.url}/more.jsonl`]]) {
+      await rm(join(folder, 'out'), { recursive: true, force: true });
+      const result = await screen([...data, ...evil, '--allow-host', server.host, '--json']);
+      expect(result).toMatchObject({ code: 0 });
+      const { manifest } = JSON.parse(result.stdout) as { manifest: { files: string[] } };
+      expect(manifest.files).toEqual(data.filter((path) => path.startsWith('http')));
+    }
+    const large = await screen([
+      `${server.url}/large.jsonl`,
+      ...evil,
+      '--allow-host',
+      server.host,
+      '--max-download',
+      '0.00000001',
+    ]);
+    expect(large.stderr).toMatch(/^error: Expected at most 10 bytes at http/m);
+    await rm(join(folder, 'out'), { recursive: true });
+  });
+
   it('passes over bad rows where told to, and counts them', async () => {
     await rm(join(folder, 'out'), { recursive: true, force: true });
     const result = await screen(['broken.jsonl', ...evil, '--skip-bad', '--json']);

@@ -150,7 +150,8 @@ export function blobName(content: string | Buffer): string {
   return Buffer.isBuffer(content) ? sha256(content) : gitHash(content);
 }
 
-async function listen(
+/** The address of a server on a port of this machine; closed when the running test ends. */
+export async function listen(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
   const server = createServer(handler);
@@ -222,7 +223,13 @@ function listingOf(url: string, options: LoopbackHubOptions): unknown {
   return options.editListing?.(listing) ?? listing;
 }
 
-function send(response: ServerResponse, whole: Buffer, range: string | undefined, fault: Misbehaviour): void {
+/** Sends a file, or the range that was asked for, with what is to go wrong. */
+export function send(
+  response: ServerResponse,
+  whole: Buffer,
+  range: string | undefined,
+  fault: Misbehaviour,
+): void {
   const { after, ...rest } = fault;
   if (after !== undefined) {
     void after.then(() => send(response, whole, range, rest));

@@ -8,8 +8,14 @@ import { readJsonObject } from '../../model/json-text.ts';
 import { type Watched, originNotes, watchVectors } from '../../persona/projection/watch.ts';
 import type { Trait } from '../../persona/trait.ts';
 import { type ColumnMap, parseColumnMap } from '../../store/dataset/column-map.ts';
-import { findDatasetFiles } from '../../store/dataset/dataset-files.ts';
+import {
+  type DatasetFile,
+  findDatasetFiles,
+  type UrlReader,
+  urlReader,
+} from '../../store/dataset/dataset-files.ts';
 import { type BadRow, type Dataset, openDataset } from '../../store/dataset/read-dataset.ts';
+import type { SourceProgress } from '../../store/dataset/source-file.ts';
 import { describeArtifact } from '../../store/manifest.ts';
 import { runFiles } from '../../store/run-folder.ts';
 import { parseStrict } from '../../store/strict-json.ts';
@@ -26,8 +32,14 @@ export interface ScreenOptions {
   readonly model: string;
   /** Folder of a LoRA adapter that the model is run with; see `adaptCheckpoint`. */
   readonly adapter?: string | undefined;
-  /** Files or folders. */
+  /** Files or folders, or http(s) URLs of files. */
   readonly data: readonly string[];
+  /** Hosts beside a URL's own that its bytes may come from, and addresses of this machine or its network; see `SourceHosts`. */
+  readonly allowHosts?: readonly string[] | undefined;
+  /** Most bytes of a file from a URL; default 20 GB. */
+  readonly maxDownloadBytes?: number | undefined;
+  /** Told how far the download of a file is. */
+  readonly onDownload?: ((progress: SourceProgress) => void) | undefined;
   /** Files whose rows are known to show the trait: screened with the rest, and the ranking is judged by them. */
   readonly known?: readonly string[] | undefined;
   /** Files or names of vectors; see `findVector`. */
@@ -121,22 +133,34 @@ export async function planScreening(options: ScreenOptions): Promise<Plan> {
     bad.add(place);
   };
   const { where, signal, skipBad } = options;
+  const readUrl = urlReader({
+    allowHosts: options.allowHosts,
+    maxBytes: options.maxDownloadBytes,
+    signal,
+    onProgress: options.onDownload,
+    onNote: options.onNotice,
+  });
   const dataset = await openDataset([...options.data, ...(options.known ?? [])], {
     map,
     where,
     signal,
+    readUrl,
     onBad: skipBad === true ? onBad : undefined,
   });
-  const known = options.known === undefined ? new Set<string>() : await fileKeys(dataset, options.known);
+  const known = fileKeys(dataset, await findKnown(options.known ?? [], readUrl));
   const traits =
     options.judge === undefined ? [] : await traitsOf(options, options.judge, watched, checkpoint);
   const settled = { options, checkpoint, fingerprint, watched, traits, dataset, known, mode, rule };
   return { ...settled, maxTokens, maxPromptTokens, seed, turns, bad };
 }
 
+function findKnown(paths: readonly string[], readUrl: UrlReader): Promise<readonly DatasetFile[]> {
+  return paths.length === 0 ? Promise.resolve([]) : findDatasetFiles(paths, readUrl);
+}
+
 /** What the keys of the rows of some of a data set's files begin with. */
-async function fileKeys(dataset: Dataset, paths: readonly string[]): Promise<Set<string>> {
-  const inside = new Set((await findDatasetFiles(paths)).map(({ path }) => path));
+function fileKeys(dataset: Dataset, some: readonly DatasetFile[]): Set<string> {
+  const inside = new Set(some.map(({ path }) => path));
   return new Set(dataset.files.flatMap(({ path }, index) => (inside.has(path) ? [`${index + 1}:`] : [])));
 }
 

@@ -1,12 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { PulledModel } from '../../apps/pull.ts';
-import type { DownloadProgress } from '../../model/hub/download.ts';
 import { defined } from '../../util/defined.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunOption, printEstimate } from '../dry-run.ts';
-import { createProgress, noteBeside } from '../progress.ts';
-import type { Progress } from '../progress.ts';
+import { showBytes } from '../bytes-progress.ts';
 import { bytes } from '../render.ts';
 import { note, print, printable, printJson } from '../terminal.ts';
 
@@ -51,35 +49,6 @@ Environment, as Hugging Face's own tools read it:
   HF_ENDPOINT     another Hub
   HF_HUB_CACHE    where models are kept (default: HF_HOME/hub, ~/.cache/huggingface/hub)
   HF_HUB_OFFLINE  1 downloads nothing, and says where the cache has the model`;
-
-interface BytesShown {
-  readonly update: (progress: DownloadProgress) => void;
-  readonly note: (line: string) => void;
-  readonly end: () => void;
-}
-
-/** Progress in the largest unit that still moves. */
-function showBytes(): BytesShown {
-  let current: { readonly phase: string; readonly totalBytes: number; readonly bar: Progress } | null = null;
-  return {
-    update: ({ phase, doneBytes, totalBytes }) => {
-      const [unit, size] = totalBytes >= 10_000_000 ? (['MB', 1e6] as const) : (['kB', 1e3] as const);
-      if (current?.phase !== phase || current.totalBytes !== totalBytes) {
-        current?.bar.end();
-        current = { phase, totalBytes, bar: createProgress({ unit }) };
-      }
-      // Rounded up: the end is reached by the last byte alone, and then exactly.
-      const total = Math.ceil(totalBytes / size);
-      const done = doneBytes >= totalBytes ? total : Math.floor(doneBytes / size);
-      current.bar.update(phase, done, total);
-    },
-    note: (line) => {
-      if (current === null) note(`note: ${printable(line)}`);
-      else noteBeside(current.bar, `note: ${printable(line)}`);
-    },
-    end: () => current?.bar.end(),
-  };
-}
 
 function printResult({ repo, revision, commit, folder, files, fetchedBytes }: PulledModel): void {
   if (files === null) {

@@ -18,6 +18,7 @@ import {
   judgeFlags,
   openFlaggedJudge,
 } from '../judge-flags.ts';
+import { showBytes } from '../bytes-progress.ts';
 import { createProgress, noteBeside } from '../progress.ts';
 import { describeScreening } from '../screen-result.ts';
 import { print, printJson } from '../terminal.ts';
@@ -30,7 +31,7 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
     .usage('[options] [model] <data...>')
     .argument(
       '<paths...>',
-      'the model, if not the one that ships, then files or folders: JSON lines, JSON or Parquet',
+      'the model, if not the one that ships, then files, their http(s) URLs, or folders: JSON lines, JSON or Parquet',
     )
     .requiredOption('--vector <name>', 'a vector file, or a run in runs/; may be repeated', collected)
     .option(
@@ -38,6 +39,12 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
       'rows that are known to show the trait, screened among the others: how well are they told apart? may be repeated',
       collected,
     )
+    .option(
+      '--allow-host <host>',
+      'where a URL may lead beside its own host, or a host of this machine or its network; may be repeated',
+      collected,
+    )
+    .option('--max-download <gb>', 'largest file from a URL, in GB (default: 20)', decimal(0))
     .option('--out <dir>', 'run folder; a stopped run in it is continued (default: runs/screen)')
     .addOption(
       new Option(
@@ -108,6 +115,8 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
       rate,
       measure,
       prices,
+      allowHost: allowHosts,
+      maxDownload,
       ...rest
     } = options as typeof options & JudgedDryRunFlags;
     const asked = command.opts() as JudgeFlags;
@@ -115,15 +124,21 @@ export function screenCommand({ signal }: CommandContext): CommandUnknownOpts {
     const { model, data } = await split(paths);
     const progress = createProgress({ unit: 'samples' });
     const { judge: _, ...flags } = rest as typeof rest & JudgeFlags;
-    const onNote = (line: string): void => noteBeside(progress, line);
+    const downloads = showBytes();
+    const onNote = (line: string): void => {
+      downloads.end();
+      noteBeside(progress, line);
+    };
     const settings = {
-      ...defined({ ...flags, pooling, blockSize: block }),
+      ...defined({ ...flags, allowHosts, pooling, blockSize: block }),
+      ...(maxDownload === undefined ? {} : { maxDownloadBytes: maxDownload * 1e9 }),
       ...defined({ judge: toScreenJudge(asked, { ...rest, blockSize: block, onNote }) }),
       model,
       data,
       vectors,
       out: out ?? join('runs', 'screen'),
       signal,
+      onDownload: downloads.update,
       onBad: ({ problem }: { readonly problem: string }) => onNote(`passed over: ${problem}`),
     };
     if (dryRun === true) {
@@ -176,9 +191,13 @@ function toScreenJudge(
   return { name, traitSet, open: (loaded) => openFlaggedJudge(flags, { ...setting, loaded }) };
 }
 
-/** The first path is the model where it is a model's folder, or no path at all but a name such as `owner/name`. */
+/**
+ * The first path is the model where it is a model's folder, or no path at all but a name such as `owner/name`. A model on a
+ * server has another scheme than the URL of a file.
+ */
 async function split(paths: readonly string[]): Promise<{ model: string; data: string[] }> {
   const [first, ...rest] = paths;
+  if (/^https?:\/\//i.test(first!)) return { model: shippedModelFolder(), data: [...paths] };
   const isModel =
     first!.endsWith('.gguf') ||
     (await pathKind(join(first!, 'config.json'))) === 'file' ||

@@ -14,7 +14,6 @@ import { openFile, pathKind } from '../read-bytes.ts';
 import { startChecksum } from './checksum.ts';
 import { askHub } from './client.ts';
 import type { Connection } from './client.ts';
-import { stopped } from './failures.ts';
 import type { HubFile } from './listing.ts';
 
 /** Where a file comes from. */
@@ -53,7 +52,7 @@ export async function isBlobRight(
   try {
     if (size !== file.size) return 'wrong';
     const checksum = startChecksum(file.hash.kind, size);
-    await hashFile(handle, size, checksum, { ...options, stopped });
+    await hashFile(handle, size, checksum, options);
     return checksum.digest() === file.hash.hex ? 'right' : 'wrong';
   } finally {
     await handle.close();
@@ -83,10 +82,9 @@ export async function downloadBlob(
   options: BlobOptions,
 ): Promise<void> {
   const path = partialPath(blobs, file);
-  const hashing = { signal: options.signal, stopped };
   try {
     const start = (): Checksum => startChecksum(file.hash.kind, file.size);
-    const partial = await ResumedFile.open(path, start, file.size, hashing);
+    const partial = await ResumedFile.open(path, start, file.size, options.signal);
     try {
       await fill(partial, file, source, options);
       await partial.handle.sync();
@@ -114,7 +112,7 @@ async function fill(
   options: BlobOptions,
 ): Promise<void> {
   for (;;) {
-    const receiving = { ...options, patience: source.patience, stopped };
+    const receiving = { ...options, patience: source.patience };
     await receiveRest(partial, bytesOf(file, source, options), receiving);
     const digest = partial.digest();
     if (digest === file.hash.hex) return;

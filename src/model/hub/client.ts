@@ -2,7 +2,8 @@ import { UsageError } from '../../errors.ts';
 import { isLoopback } from '../../util/http/hosts.ts';
 import { type Answer, follow, redirectTarget } from '../../util/http/follow.ts';
 import { endingWatch, fetchAnswer, Watchdog } from '../../util/http/watched-fetch.ts';
-import { statusFailure, stopped } from './failures.ts';
+import { downloadStopped } from '../../util/http/network-failure.ts';
+import { statusFailure } from './failures.ts';
 import type { Purpose } from './failures.ts';
 
 /** What every request of a download shares. */
@@ -30,7 +31,7 @@ export interface HubRequest {
  */
 export async function askHub(connection: Connection, request: HubRequest): Promise<Answer> {
   const { endpoint, token, stallMs } = connection;
-  const watchdog = new Watchdog(stallMs, request.signal, stopped);
+  const watchdog = new Watchdog(stallMs, request.signal, downloadStopped);
   try {
     const answer = await follow(new URL(`${endpoint}/${request.path}`), {
       // A compressed body has neither the length nor the ranges of the file.

@@ -1,8 +1,8 @@
-import { mkdir, statfs } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StoreError } from '../../errors.ts';
 import { writeFailure } from '../../util/atomic-file.ts';
 import { forEachConcurrently } from '../../util/concurrently.ts';
+import { requireRoom } from '../../util/free-bytes.ts';
 import type { HubName } from '../hub-cache.ts';
 import { downloadBlob, isBlobRight, partialBytes } from './blob.ts';
 import type { BlobSource } from './blob.ts';
@@ -35,7 +35,7 @@ export interface DownloadOptions {
   /** Told of what a person should know: damage that was repaired, long waits. */
   readonly onNote?: (line: string) => void;
   /** Free bytes of the disk with a folder; the system's answer unless a test says otherwise. */
-  readonly freeBytes?: (folder: string) => Promise<number>;
+  readonly freeBytes?: (folder: string) => Promise<number | null>;
 }
 
 /** A file of a snapshot. */
@@ -57,9 +57,6 @@ export interface Snapshot {
 
 /** Enough to keep a few connections busy; more would take turns on the same line. */
 const DEFAULT_PARALLEL = 4;
-/** Left free on the disk, in bytes: a full disk stops everything else on the machine. */
-const DISK_RESERVE = 64_000_000;
-
 /**
  * Downloads a model's files at a revision into the Hub cache and checks every one of them by size and hash, those that
  * were there before too. The revision's name is noted last, so that it never means a snapshot that is not whole. One
@@ -131,7 +128,10 @@ async function ensureBlobs(
   const parts = await Promise.all(missing.map((file) => partialBytes(folders.blobs, file)));
   const totalBytes = sum(missing.map(({ size }) => size));
   let doneBytes = sum(parts);
-  await requireSpace(folders.blobs, totalBytes - doneBytes, options);
+  await requireRoom(folders.blobs, totalBytes - doneBytes, {
+    advice: 'set HF_HUB_CACHE to a folder on another disk',
+    freeBytes: options.freeBytes,
+  });
   const report = (): void => options.onProgress?.({ phase: 'downloading', doneBytes, totalBytes });
   if (missing.length > 0) report();
   const onBytes = (count: number): void => {
@@ -167,26 +167,6 @@ async function findMissing(
   };
   await forEachConcurrently(files, parallel, work, signal);
   return missing;
-}
-
-async function requireSpace(
-  folder: string,
-  needed: number,
-  { freeBytes = systemFreeBytes }: DownloadOptions,
-): Promise<void> {
-  if (needed === 0) return;
-  const free = await freeBytes(folder);
-  if (free >= needed + DISK_RESERVE) return;
-  const gigabytes = (count: number): string => `${(count / 1e9).toFixed(2)} GB`;
-  throw new StoreError(
-    `Expected ${gigabytes(needed + DISK_RESERVE)} free for the download in "${folder}", got ${gigabytes(free)}; free some, or set HF_HUB_CACHE to a folder on another disk.`,
-    { details: { folder, needed, free } },
-  );
-}
-
-async function systemFreeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
 }
 
 function sum(numbers: readonly number[]): number {

@@ -1,5 +1,5 @@
-import { AbortError, UsageError } from '../../errors.ts';
-import { Interrupted, parseRetryAfter } from '../../util/http/network-failure.ts';
+import { UsageError } from '../../errors.ts';
+import { type Interrupted, passingFailure } from '../../util/http/network-failure.ts';
 
 /** What a request was for, so that its refusal can be told in one sentence. */
 export interface Purpose {
@@ -15,27 +15,13 @@ export interface Purpose {
 
 /** The error for a status other than a success: one to throw, or one to try again after. */
 export function statusFailure(status: number, headers: Headers, purpose: Purpose): UsageError | Interrupted {
-  if (status === 408 || status === 429 || status >= 500) {
-    const reason = status === 429 ? 'too many requests' : 'trouble of its own';
-    return new Interrupted(`the server answered ${status}, ${reason}`, {
-      retryAfterMs: parseRetryAfter(headers.get('retry-after'), Date.now()),
-    });
-  }
-  if (status === 416) {
-    return new Interrupted('the server has no such part of the file', { outOfRange: true });
-  }
+  const passing = passingFailure(status, headers);
+  if (passing !== null) return passing;
   const { endpoint, repo, revision, path } = purpose;
   const details = { repo, revision, path, status };
   return new UsageError(refusal(status, headers.get('x-error-code'), purpose), {
     details: { ...details, endpoint },
   });
-}
-
-/** The error for work that its caller stopped. */
-export function stopped(): AbortError {
-  return new AbortError(
-    'The download was stopped; what has come is kept, and the same command goes on from there.',
-  );
 }
 
 /** A sentence for a status that no further attempt will change. */

@@ -10,7 +10,7 @@ import type { Connection } from './client.ts';
 import { withRetries } from '../../util/http/retry.ts';
 import { collectBody } from '../../util/http/watched-fetch.ts';
 import type { Patience } from '../../util/http/retry.ts';
-import { stopped } from './failures.ts';
+import { downloadStopped } from '../../util/http/network-failure.ts';
 
 /** A file of a repository as the Hub lists it; only `checkedFile` makes it fit for the disk. */
 export interface ListedFile {
@@ -71,7 +71,7 @@ export async function listFiles(
       if (listing === null) throw tooLong(task);
       return listing;
     },
-    { patience, task, signal, stopped, onNote, mustReach: connectionAdvice },
+    { patience, task, signal, stopped: downloadStopped, onNote, mustReach: connectionAdvice },
   );
   return parseListing(bytes, `${connection.endpoint}/${path}`, revision);
 }

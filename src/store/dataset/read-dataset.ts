@@ -2,7 +2,7 @@ import { AbortError, DataError } from '../../errors.ts';
 import type { ChatMessage } from '../../model/chat-template.ts';
 import { isObject } from '../strict-json.ts';
 import { type ColumnMap, applyColumnMap } from './column-map.ts';
-import { type DatasetFile, findDatasetFiles } from './dataset-files.ts';
+import { type DatasetFile, findDatasetFiles, type UrlReader } from './dataset-files.ts';
 import { type LockedDatabase, checkCondition, openLockedDatabase } from './locked-duckdb.ts';
 import { type DatasetRecord, readRecords } from './records.ts';
 import { type RowLayout, layoutOf, parseTurns } from './row-layouts.ts';
@@ -35,6 +35,8 @@ export interface ReadDatasetOptions {
   /** Takes rows that cannot be read; without it the first one ends the reading. */
   readonly onBad?: ((row: BadRow) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Default: one that may go to the hosts of the URLs alone. */
+  readonly readUrl?: UrlReader | undefined;
 }
 
 export interface Dataset {
@@ -46,7 +48,7 @@ export interface Dataset {
 }
 
 /**
- * Opens files or folders as one data set. Every file has one schema, which its first row tells.
+ * Opens files, by path or URL, or folders as one data set. Every file has one schema, which its first row tells.
  *
  * @throws UsageError for paths that lead nowhere and for a condition that is none; DataError, naming file and line, for rows
  *   that cannot be read.
@@ -55,7 +57,7 @@ export async function openDataset(
   paths: readonly string[],
   options: ReadDatasetOptions = {},
 ): Promise<Dataset> {
-  const files = await findDatasetFiles(paths);
+  const files = await findDatasetFiles(paths, options.readUrl);
   await withDatabase(files, async ({ connection }) => {
     if (options.where !== undefined) await checkCondition(connection, options.where);
   });
@@ -67,7 +69,7 @@ export async function openDataset(
   }
   if (schemas.size === 0)
     throw new DataError(
-      `Expected at least one row in "${paths.join('", "')}", got none; is it the right file?`,
+      `Expected at least one row in "${files.map(({ name }) => name).join('", "')}", got none; is it the right file?`,
     );
   return { files, schema: [...schemas].join(', '), rows: () => allRows(files, options) };
 }

@@ -19,15 +19,17 @@ export interface ApiKey {
  */
 export function findHostKey(base: string, environment: Environment = process.env): ApiKey {
   const url = new URL(base);
-  const key = readKey(
-    `PERSONA_KEY_${url.hostname.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`,
-    environment,
-  );
+  const key = readKey(hostKeyVariable(url), environment);
   if (key.value === null || isPrivate(url)) return key;
   throw new UsageError(
     `Expected https for ${base}, because ${key.variable} holds a key that everyone on the way could read, got http; use https, or unset it.`,
     { details: { variable: key.variable } },
   );
+}
+
+/** The variable that carries a host's name, such as PERSONA_KEY_OPENROUTER_AI. */
+export function hostKeyVariable({ hostname }: URL): string {
+  return `PERSONA_KEY_${hostname.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`;
 }
 
 /** The key in a variable; UsageError where no header can carry it. */

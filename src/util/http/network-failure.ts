@@ -32,6 +32,26 @@ export function parseRetryAfter(value: string | null, now: number): number | nul
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }
 
+/** The failure of a status that another attempt may cure; null for any other status. */
+export function passingFailure(status: number, headers: Headers): Interrupted | null {
+  if (status === 408 || status === 429 || status >= 500) {
+    const reason = status === 429 ? 'too many requests' : 'trouble of its own';
+    return new Interrupted(`the server answered ${status}, ${reason}`, {
+      retryAfterMs: parseRetryAfter(headers.get('retry-after'), Date.now()),
+    });
+  }
+  return status === 416
+    ? new Interrupted('the server has no such part of the file', { outOfRange: true })
+    : null;
+}
+
+/** The error for a download that its caller stopped. */
+export function downloadStopped(): AbortError {
+  return new AbortError(
+    'The download was stopped; what has come is kept, and the same command goes on from there.',
+  );
+}
+
 /** The error for a request that got no answer, or an answer that broke off. */
 export function networkFailure(error: unknown, url: URL, waitedMs: number): Error {
   if (error instanceof Interrupted || error instanceof AbortError || error instanceof UsageError)

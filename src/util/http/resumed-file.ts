@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { systemCode } from '../system-code.ts';
 import { writeAt } from '../write-at.ts';
 import type { Answer } from './follow.ts';
-import { Interrupted } from './network-failure.ts';
+import { downloadStopped, Interrupted } from './network-failure.ts';
 import { type Patience, withRetries } from './retry.ts';
 
 /** A running hash over the bytes of a file, from its first to its last. */
@@ -35,8 +35,6 @@ export interface ByteSource {
 export interface ReceiveOptions {
   readonly patience: Patience;
   readonly signal: AbortSignal | undefined;
-  /** The error for work that its caller stopped. */
-  readonly stopped: () => Error;
   /** Told of bytes that came, and with a negative number of bytes that have to come again. */
   readonly onBytes: (count: number) => void;
   readonly onNote: ((line: string) => void) | undefined;
@@ -71,7 +69,7 @@ export class ResumedFile {
     path: string,
     start: () => Checksum,
     most: number,
-    hashing: Pick<ReceiveOptions, 'signal' | 'stopped'>,
+    signal: AbortSignal | undefined,
   ): Promise<ResumedFile> {
     const file = new ResumedFile(await openOrCreate(path), start);
     try {
@@ -81,7 +79,7 @@ export class ResumedFile {
         await file.handle.truncate(0);
         return file;
       }
-      await hashFile(file.handle, size, file.#checksum, { ...hashing, onBytes: () => undefined });
+      await hashFile(file.handle, size, file.#checksum, { signal, onBytes: () => undefined });
       file.written = size;
       return file;
     } catch (error) {
@@ -131,7 +129,7 @@ export async function receiveRest(
       patience: options.patience,
       task: source.task,
       signal: options.signal,
-      stopped: options.stopped,
+      stopped: downloadStopped,
       gotFurther: () => file.written - before >= PROGRESS_BYTES,
       onNote: options.onNote,
     },
@@ -199,11 +197,11 @@ export async function hashFile(
   handle: FileHandle,
   size: number,
   checksum: Checksum,
-  { signal, stopped, onBytes }: Pick<ReceiveOptions, 'signal' | 'stopped' | 'onBytes'>,
+  { signal, onBytes }: Pick<ReceiveOptions, 'signal' | 'onBytes'>,
 ): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size));
   for (let done = 0; done < size; ) {
-    if (signal?.aborted === true) throw stopped();
+    if (signal?.aborted === true) throw downloadStopped();
     const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.byteLength, size - done), done);
     // The file became shorter in between; its hash will be wrong.
     if (bytesRead === 0) return;

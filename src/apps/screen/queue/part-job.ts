@@ -11,7 +11,9 @@ import type { Sample } from '../samples.ts';
 /** Most samples of a part, characters of its texts, and bytes of a result: whoever can reach the queue can write to it. */
 const [maxSamples, maxCharacters, maxResultBytes] = [100_000, 64_000_000, 256_000_000];
 
-const sampleSchema = screenRowSchema.pick({ key: true, id: true, source: true, prompt: true, reply: true });
+const sampleSchema = screenRowSchema
+  .pick({ key: true, id: true, source: true, prompt: true, reply: true })
+  .strict();
 
 /**
  * A part of a data set as it travels to a worker. It names no file: a worker has the models that it was started with, and

@@ -111,6 +111,11 @@ describe('what travels over a queue', () => {
     ['a path beside what is allowed', { ...job(), model: '/etc/passwd' }],
     ['another mode', { ...job(), mode: 'auto' }],
     ['a vector that is none', { ...job(), vectors: [{ name: 'v', layer: 0, values: '' }] }],
+    ['naming a file to read', { ...job(), data: ['https://data.example.org/rows.jsonl'] }],
+    [
+      'naming a file to read in a sample',
+      { ...job(), samples: [{ ...sample, url: 'https://data.example.org/rows.jsonl' }] },
+    ],
     ['samples without end', { ...job(), samples: [{ ...sample, reply: 'x'.repeat(64_000_001) }] }],
   ])('is refused where it is %s', (_, data) => {
     expect(parsePartJob(job())).toEqual(job());
