@@ -15,6 +15,8 @@ export interface FileServer {
   readonly url: string;
   /** Name and port. */
   readonly host: string;
+  /** Makes it go away before the test ends. */
+  readonly close: () => Promise<void>;
   readonly requests: readonly { readonly url: string; readonly headers: IncomingHttpHeaders }[];
 }
 
@@ -29,7 +31,7 @@ export async function startFileServer(
 ): Promise<FileServer> {
   const requests: { url: string; headers: IncomingHttpHeaders }[] = [];
   const attempts = new Map<string, number>();
-  const url = await listen((request: IncomingMessage, response: ServerResponse) => {
+  const { url, close } = await listen((request: IncomingMessage, response: ServerResponse) => {
     requests.push({ url: request.url!, headers: request.headers });
     const path = new URL(request.url!, 'http://here').pathname;
     attempts.set(path, (attempts.get(path) ?? 0) + 1);
@@ -37,7 +39,7 @@ export async function startFileServer(
     if (file === null) response.writeHead(404).end('no');
     else answer(file, request.headers, response);
   });
-  return { url, host: new URL(url).host, requests };
+  return { url, host: new URL(url).host, close, requests };
 }
 
 function answer(file: ServedFile, headers: IncomingHttpHeaders, response: ServerResponse): void {

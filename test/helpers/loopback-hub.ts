@@ -98,11 +98,11 @@ export async function startLoopbackHub(options: LoopbackHubOptions): Promise<Loo
     const fault = options.file?.({ path, attempt: attemptOf(path), range }) ?? {};
     send(response, Buffer.from(content), range, fault);
   };
-  const cdn = await listen((request, response) => {
+  const { url: cdn } = await listen((request, response) => {
     cdnRequests.push({ url: request.url!, headers: request.headers });
     sendFile(decodeURIComponent(new URL(request.url!, 'http://cdn').pathname.slice(1)), request, response);
   });
-  const hub = await listen((request, response) => {
+  const { url: hub } = await listen((request, response) => {
     requests.push({ url: request.url!, headers: request.headers });
     const refusal = refusalOf(request, options);
     if (refusal !== null) return refuse(response, ...refusal);
@@ -150,17 +150,18 @@ export function blobName(content: string | Buffer): string {
   return Buffer.isBuffer(content) ? sha256(content) : gitHash(content);
 }
 
-/** The address of a server on a port of this machine; closed when the running test ends. */
+/** A server on a port of this machine; closed when the running test ends, if not before. */
 export async function listen(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<string> {
+): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const server = createServer(handler);
   const url = await listenOn(server);
-  onTestFinished(async () => {
+  const close = async (): Promise<void> => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-  });
-  return url;
+  };
+  onTestFinished(close);
+  return { url, close };
 }
 
 async function listenOn(server: Server): Promise<string> {

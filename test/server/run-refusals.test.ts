@@ -55,6 +55,7 @@ describe('a request', () => {
     [{ ...screening, data: 'link.jsonl' }, 'data'],
     [{ ...screening, data: 'rows.txt' }, 'data'],
     [{ ...screening, data: 'none.jsonl' }, 'data'],
+    [{ ...screening, data: 'https://data.example.org/rows.jsonl' }, 'data'],
     [{ ...screening, vectors: ['../mood'] }, 'vectors'],
     [{ ...screening, vectors: ['mood', 'none'] }, 'vectors'],
     [{ ...screening, vectors: [] }, 'vectors'],

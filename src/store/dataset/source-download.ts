@@ -32,6 +32,9 @@ export interface SourceDownloadOptions {
 /** Thrown where the server says that the file which is there already is still the right one. */
 export class SourceUnchanged extends Error {}
 
+/** No server was met at all. */
+export class SourceUnreachable extends UsageError {}
+
 /** More bytes than may come; what has come of them is of no use. */
 export class SourceTooLarge extends UsageError {}
 
@@ -139,7 +142,7 @@ export class SourceDownload implements ByteSource {
     } catch (error) {
       watchdog.end();
       if (!(error instanceof Interrupted) || error.reached || this.#met) throw error;
-      throw new UsageError(`Could not begin ${this.task}: ${error.message}; check the URL.`, {
+      throw new SourceUnreachable(`Could not begin ${this.task}: ${error.message}; check the URL.`, {
         cause: error,
       });
     }

@@ -80,6 +80,18 @@ describe('a file from a web server', () => {
     expect((await fetch()).equals(file.content)).toBe(true);
   });
 
+  it('is taken from the cache where no server is met, which is told, and not where one refuses it', async () => {
+    let file: ServedFile | null = { content };
+    const { fetch, server, notes } = await scene(() => file);
+    await fetch();
+    file = null;
+    await expect(fetch()).rejects.toThrow(/There is no file/);
+    await server.close();
+    expect((await fetch()).equals(content)).toBe(true);
+    expect(notes).toEqual([expect.stringMatching(/cannot be asked for now; the copy in the cache is read/)]);
+    await expect(fetch({}, '/other.jsonl')).rejects.toThrow(/refused the connection; check the URL/);
+  });
+
   it('is gone on with where the connection was cut', async () => {
     const { fetch, server } = await scene((_, attempt) =>
       attempt === 1 ? { content, cutAfter: 100_000 } : { content },

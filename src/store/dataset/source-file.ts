@@ -16,7 +16,7 @@ import { cacheFolder } from '../cache-folder.ts';
 import { readTextIfThere, renameLasting, writeJson } from '../files.ts';
 import { lockFolder } from '../lock.ts';
 import { type Representation, representationSchema, type SourceEncoding } from './representation.ts';
-import { SourceDownload, SourceTooLarge, SourceUnchanged } from './source-download.ts';
+import { SourceDownload, SourceTooLarge, SourceUnchanged, SourceUnreachable } from './source-download.ts';
 import { SourceHosts } from './source-hosts.ts';
 import type { SourceUrl } from './source-url.ts';
 
@@ -74,7 +74,8 @@ const begunSchema = z.strictObject({
 
 /**
  * Has a file of a web server in the cache. What is there is taken if the server says that it is still the same, or downloaded
- * anew; what was cut off is gone on with, if the server can name what it sends.
+ * anew; what was cut off is gone on with, if the server can name what it sends. Where no server is met at all the copy is
+ * taken, and this is told.
  *
  * @param encodings What can be read of this file, by its name.
  * @throws UsageError where the host is not allowed, the server refuses or cannot be reached, or the file is too large;
@@ -120,8 +121,13 @@ async function keepIn(folder: string, source: SourceUrl, keeping: Keeping): Prom
   try {
     return await download(folder, source, { ...keeping, kept });
   } catch (error) {
-    if (!(error instanceof SourceUnchanged) || kept === null) throw error;
-    options.onNote?.(`${source.name} has not changed; the copy in the cache is read`);
+    const isUnchanged = error instanceof SourceUnchanged;
+    if (kept === null || !(isUnchanged || error instanceof SourceUnreachable)) throw error;
+    options.onNote?.(
+      isUnchanged
+        ? `${source.name} has not changed; the copy in the cache is read`
+        : `${source.name} cannot be asked for now; the copy in the cache is read, and may be an old one`,
+    );
     return { path: join(folder, kept.sha256), encoding: kept.representation.encoding };
   }
 }
