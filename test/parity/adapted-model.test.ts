@@ -2,12 +2,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adaptedModel } from '../../src/engine/adapted-model.ts';
+import type * as Load from '../../src/engine/load.ts';
 import { loadModel } from '../../src/engine/load.ts';
 import { weightMemory } from '../../src/engine/model-memory.ts';
 import type { LanguageModel } from '../../src/engine/model.ts';
 import { loadAdapter } from '../../src/model/adapter.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { checkpointFingerprint } from '../../src/model/fingerprint.ts';
+import { compiledFile } from '../helpers/build.ts';
 import { writeRandomAdapter } from '../helpers/random-adapter.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
 import { collect, openTinyModel } from '../helpers/tiny-models.ts';
@@ -15,6 +17,12 @@ import { collect, openTinyModel } from '../helpers/tiny-models.ts';
 const rows = [{ ids: [1, 2, 3, 4], responseStart: 2 }];
 const options = { pool: ['response_mean'] } as const;
 const choices = [{ ids: [1, 2, 3], continuations: [[4, 5], [4, 6, 7], [8]] }];
+
+/** As `loadModel`, of compiled code, which threads run. */
+async function compiledLoad(): Promise<typeof loadModel> {
+  const compiled = (await import(compiledFile('engine/load.js').href)) as typeof Load;
+  return compiled.loadModel;
+}
 
 /** What all kinds of calls give. */
 async function everything(model: LanguageModel): Promise<readonly unknown[]> {
@@ -46,7 +54,8 @@ describe('a model with an adapter', () => {
     expect(adapted.adapter?.sha256).toBe(adapter.sha256);
     // Loaded by its folders, and in a thread of its own, it is the same to the bit.
     for (const worker of [false, true]) {
-      const loaded = await loadModel(base, { adapter: folder, worker });
+      const load = worker ? await compiledLoad() : loadModel;
+      const loaded = await load(base, { adapter: folder, worker });
       expect(await everything(loaded)).toEqual(byModel);
       // Many calls at once share the thread's one copy of the adapter.
       const many = await Promise.all([1, 2, 3].map(() => everything(loaded)));
