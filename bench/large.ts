@@ -164,6 +164,7 @@ async function talkAndExtract(
     question,
   );
   const out = join(folder, 'extracted');
+  await rm(out, { recursive: true, force: true });
   const few = ['--instructions', '1', '--questions', '4', '--samples', '2', '--max-tokens', '16'];
   const all = ['--threshold', '0', '--force', '--no-sweep', '--no-held-out', '--no-dose-response'];
   const extract = [
@@ -207,6 +208,8 @@ async function trainOnce(
     recompute: true,
   };
   writeFileSync(config, JSON.stringify(settings));
+  // What a stopped bench left would be gone on with, and no step taken.
+  await rm(output_dir, { recursive: true, force: true });
   const done = `LoRA of rank ${trainWork.rank}, one step of ${rowTokens} tokens, recompute`;
   const result = await phase(trainPhase, 'int8', done, [cli, 'train', config]);
   await rm(output_dir, { recursive: true, force: true });
