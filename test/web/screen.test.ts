@@ -121,6 +121,34 @@ describeWithBrowser('screened data', () => {
     expect(troubles).toEqual([]);
   });
 
+  it('have what is chosen in their address at once, for whoever loads the page again next', async () => {
+    const { page } = await openBrowser(url);
+    await page.goto('/app/screen/large');
+    await page.locator('[aria-rowindex="2"] .text bdi').waitFor();
+    const hash = await page.getByText('Flagged', { exact: true }).evaluate(async (label: HTMLElement) => {
+      label.click();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      return label.ownerDocument.location.hash;
+    });
+    expect(hash).toBe('#show=flagged');
+    await page.reload();
+    await page.locator('[aria-rowcount="15001"]').waitFor();
+    expect(await page.getByRole('radio', { name: 'Flagged' }).isChecked()).toBe(true);
+  });
+
+  it('are not covered by the head of the table when they are scrolled to', async () => {
+    const { page } = await openBrowser(url);
+    await page.goto('/app/screen/large');
+    const row = page.locator('[aria-rowindex="9"]');
+    await row.locator('.text bdi').waitFor();
+    const isClear = await row.evaluate((element) => {
+      element.scrollIntoView({ block: 'start' });
+      const { left, top } = element.getBoundingClientRect();
+      return element.contains(element.ownerDocument.elementFromPoint(left + 8, top + 2));
+    });
+    expect(isClear).toBe(true);
+  });
+
   it('of any text show as text, are accessible and fit on a phone', async () => {
     for (const [size, colours] of [
       ['laptop', 'dark'],

@@ -19,23 +19,20 @@ export function useFragment<Settings>(
     window.addEventListener('hashchange', opened);
     return () => window.removeEventListener('hashchange', opened);
   }, [form]);
-  const written = useRef(0);
+  const written = useRef(-Infinity);
   useEffect(() => {
     const write = (): void => {
-      written.current = performance.now();
       const fragment = form.write(settings);
-      const address = `${location.pathname}${location.search}${fragment === '' ? '' : `#${fragment}`}`;
-      history.replaceState(null, '', address);
+      const hash = fragment === '' ? '' : `#${fragment}`;
+      if (hash === location.hash) return;
+      written.current = performance.now();
+      history.replaceState(null, '', `${location.pathname}${location.search}${hash}`);
     };
+    // At once where it can be: a page that is reloaded next is opened as it was left.
     const wait = written.current + interval - performance.now();
     if (wait <= 0) return write();
     const timer = setTimeout(write, wait);
-    // A page that is reloaded meanwhile is opened as it was left.
-    window.addEventListener('pagehide', write);
-    return () => {
-      clearTimeout(timer);
-      window.removeEventListener('pagehide', write);
-    };
+    return () => clearTimeout(timer);
   }, [settings, form]);
   return [settings, (some) => set((before) => ({ ...before, ...some }))];
 }
