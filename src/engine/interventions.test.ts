@@ -106,19 +106,23 @@ describe('planInterventions', () => {
     [
       'a coefficient beyond floats',
       { layer: 1, vector: x, coef: -1e18 },
-      /"coef" of a length of at most 1e\+?17/,
+      /a "coef" of at most 1e\+17, got -1\.00e\+18/,
     ],
     [
       'a vector beyond floats',
       { layer: 1, vector: [0, 1e200, 0, 0], ablate: true },
-      /at most 1e\+?17, got Infinity/,
+      /a vector of a length of at most 1e\+17, got Infinity/,
     ],
     [
       'a product beyond floats',
       { layer: 1, vector: [1e9, 0, 0, 0], coef: 1e9 },
-      /times the vector .* got 1.00e\+18/,
+      /times the vector of a length of at most 1e\+17, got 1\.00e\+18/,
     ],
-    ['a bound beyond floats', { layer: 1, vector: x, min: 1e30 }, /a bound of a length .* got 1.00e\+30/],
+    [
+      'a bound beyond floats',
+      { layer: 1, vector: x, min: 1e30 },
+      /a bound of at most 1e\+17, got 1\.00e\+30/,
+    ],
     ['no strength', { layer: 1, vector: x }, /exactly one of .* got none/],
     ['two strengths', { layer: 1, vector: x, coef: 1, max: 2 }, /got several/],
     ['a zero direction', { layer: 1, vector: [0, 0, 0, 0], ablate: true }, /not all zeros/],

@@ -184,17 +184,18 @@ function checkIntervention(
       `${name}: expected a layer from 1 to ${config.layers} (layer l is the residual stream after block l), got ${entry.layer}`,
     );
   }
-  checkVector(entry.vector, config, name);
+  const length = checkVector(entry.vector, config, name);
   if (entry.when !== undefined) checkCondition(entry.when, config, `${name}, condition`);
   if (entry.positions === 'boundary' && !hasSentenceEnds) {
     throw new UsageError(
       `${name}: positions "boundary" needs a tokenizer to find sentence ends, and the model folder has no tokenizer.json; use "response"`,
     );
   }
-  checkStrength(entry, name);
+  checkStrength(entry, length, name);
 }
 
-function checkVector(vector: ArrayLike<number>, config: ModelConfig, name: string): void {
+/** The vector's length. */
+function checkVector(vector: ArrayLike<number>, config: ModelConfig, name: string): number {
   if (vector.length !== config.width) {
     throw new UsageError(
       `${name}: expected a vector of the model's width ${config.width}, got ${vector.length} numbers; it may belong to another model`,
@@ -205,14 +206,16 @@ function checkVector(vector: ArrayLike<number>, config: ModelConfig, name: strin
       throw new UsageError(`${name}: expected finite numbers in the vector, got ${vector[i]} at index ${i}`);
     }
   }
-  checkSize(lengthOf(vector), `${name}: expected a vector`);
+  const length = lengthOf(vector);
+  checkSize(length, `${name}: expected a vector of a length`);
+  return length;
 }
 
 /** UsageError for a length in the residual stream that the model's norms cannot square. */
 function checkSize(length: number, expected: string): void {
   if (Math.abs(length) > longest) {
     throw new UsageError(
-      `${expected} of a length of at most ${longest.toExponential()}, got ${length.toPrecision(3)}; a residual stream that is longer leaves the range of 32-bit floats, and nothing but noise is said`,
+      `${expected} of at most ${longest.toExponential()}, got ${length.toPrecision(3)}; a residual stream that is longer leaves the range of 32-bit floats, and nothing but noise is said`,
     );
   }
 }
@@ -224,8 +227,7 @@ export function checkProbe({ layer, vector }: Probe, config: ModelConfig, name: 
       `${name}: expected a layer from 0 to ${config.layers} (layer l is the residual stream after block l), got ${layer}`,
     );
   }
-  checkVector(vector, config, name);
-  if (dot(vector, vector) === 0) {
+  if (checkVector(vector, config, name) === 0) {
     throw new UsageError(`${name}: expected a vector that is not all zeros, since a direction is needed`);
   }
 }
@@ -245,7 +247,7 @@ function checkCondition(when: Condition, config: ModelConfig, name: string): voi
   }
 }
 
-function checkStrength(entry: Intervention, name: string): void {
+function checkStrength(entry: Intervention, length: number, name: string): void {
   const kinds = ['coef' in entry, 'ablate' in entry, 'min' in entry || 'max' in entry].filter(Boolean).length;
   if (kinds !== 1) {
     throw new UsageError(
@@ -257,10 +259,10 @@ function checkStrength(entry: Intervention, name: string): void {
       throw new UsageError(`${name}: expected a finite "coef", got ${entry.coef}`);
     }
     checkSize(entry.coef, `${name}: expected a "coef"`);
-    checkSize(entry.coef * lengthOf(entry.vector), `${name}: expected "coef" times the vector to be`);
+    checkSize(entry.coef * length, `${name}: expected "coef" times the vector of a length`);
     return;
   }
-  if (dot(entry.vector, entry.vector) === 0) {
+  if (length === 0) {
     throw new UsageError(`${name}: expected a vector that is not all zeros, since a direction is needed`);
   }
   if ('ablate' in entry) return;
