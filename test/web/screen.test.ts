@@ -125,7 +125,7 @@ describeWithBrowser('screened data', () => {
     const { page } = await openBrowser(url);
     await page.goto('/app/screen/large');
     await page.locator('[aria-rowindex="2"] .text bdi').waitFor();
-    const hash = await page.getByText('Flagged', { exact: true }).evaluate(async (label: HTMLElement) => {
+    const hash = await page.getByText('Flagged', { exact: true }).evaluate(async (label) => {
       label.click();
       await new Promise((resolve) => setTimeout(resolve, 0));
       return label.ownerDocument.location.hash;

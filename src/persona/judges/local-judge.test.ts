@@ -1,6 +1,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomAdapter } from '../../../test/helpers/random-adapter.ts';
 import { collect, writeTinyModel } from '../../../test/helpers/tiny-models.ts';
 import { temporaryFolder } from '../../../test/helpers/temporary-folder.ts';
 import { imEnd, imStart, tinyTokenizerJson } from '../../../test/helpers/tiny-tokenizer.ts';
@@ -123,6 +124,16 @@ describe('opening a local judge', () => {
     await source.close();
     expect(await collect(judge.judge(items.slice(0, 1)))).toHaveLength(1);
     await model.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('judges by the model as it is where the one beside it has an adapter', async () => {
+    const folder = await writeChatModel(false, [imEnd]);
+    const adapter = join(await temporaryFolder(), 'evil-adapter');
+    await writeRandomAdapter(folder, adapter, 0.1);
+    const adapted = await loadModel(folder, { adapter });
+    expect(await judgeAll(folder, adapted)).toEqual(await judgeAll(folder));
+    await adapted.close();
     await rm(folder, { recursive: true });
   });
 

@@ -16,7 +16,9 @@ export class SourceHosts {
   constructor(home: URL, allowed: AllowedHosts) {
     this.#home = home;
     this.#allowed = allowed;
-    this.#checkAddress(home);
+    // Nothing looks up a host that is an address. Those of redirects are this one, or allowed by name.
+    const address = bareAddress(home);
+    if (isIP(address) !== 0 && !allowed.mayConnect(home, address)) throw notPublic(home, address);
   }
 
   /**
@@ -42,7 +44,6 @@ export class SourceHosts {
         `${from.host} redirects to ${to.host}, which is not allowed; if you trust it, give --allow-host ${to.host}.`,
         { details },
       );
-    this.#checkAddress(to);
     return to;
   }
 
@@ -53,20 +54,19 @@ export class SourceHosts {
       (address) => notPublic(url, address),
     );
   }
-
-  /** Of a host that is an address: nothing looks it up. */
-  #checkAddress(url: URL): void {
-    const address = url.hostname.replace(/^\[|\]$/g, '');
-    if (isIP(address) !== 0 && !this.#allowed.mayConnect(url, address)) throw notPublic(url, address);
-  }
 }
 
 function notPublic(url: URL, address: string): UsageError {
-  const isAddress = url.hostname.replace(/^\[|\]$/g, '') === address;
+  const isAddress = bareAddress(url) === address;
   const what = isAddress ? url.host : `${url.host} is ${address}, which`;
   const allow = url.hostname === 'localhost' ? url.host : hostAtAddress(url, address);
   return new UsageError(
     `${what} is an address of this machine or its network; if data are to come from there, give --allow-host ${allow}.`,
     { details: { host: url.host, address } },
   );
+}
+
+/** The host of a URL without the brackets that an IPv6 address has there. */
+function bareAddress({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
